@@ -1,0 +1,207 @@
+"""A trained model as a folder: `model.safetensors`, the weights, and `model.json`, all there is to know about them.
+
+`model.json` holds the architecture, the classes, the preprocessing, the figures of the last evaluation and the SHA-256 of the
+weights, and ends with a digest of itself: a bundle that was changed by accident does not load. Nothing in it is code.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any, Literal
+
+import pydantic
+import safetensors
+import safetensors.torch
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+
+from fullconv.errors import BundleError, FullconvError, StorageError
+from fullconv.labels import LabelSet
+from fullconv.models.build import build_model
+from fullconv.preprocessing import Preprocessing
+
+MANIFEST, WEIGHTS = "model.json", "model.safetensors"
+
+
+class Architecture(BaseModel):
+    """The arguments of `build_model` that make this network."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+    model: str
+    backbone: str
+    num_classes: int = Field(ge=1, le=65535)
+    upsampling: Literal["fixed", "learned"] = "fixed"
+    init: Literal["bilinear", "xavier"] = "bilinear"
+    skip_init: Literal["xavier", "zero"] = "xavier"
+    placement: Literal["exact", "half-pixel"] = "exact"
+
+    def build(self, backbone_weights: str | Path = "none") -> torch.nn.Module:
+        return build_model(
+            self.model,
+            num_classes=self.num_classes,
+            backbone=self.backbone,
+            backbone_weights=backbone_weights,
+            upsampling=self.upsampling,
+            init=self.init,
+            skip_init=self.skip_init,
+            placement=self.placement,
+        )
+
+
+class ClassEntry(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    name: str
+    color: tuple[int, int, int]
+
+
+class Manifest(BaseModel):
+    """What `model.json` holds."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    format: Literal["fullconv-model-1"] = "fullconv-model-1"
+    architecture: Architecture
+    classes: list[ClassEntry]
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    trained: dict[str, Any] = {}
+    metrics: dict[str, Any] = {}
+    weights_sha256: str
+
+    @property
+    def labels(self) -> LabelSet:
+        return LabelSet(tuple(entry.name for entry in self.classes), tuple(entry.color for entry in self.classes))
+
+
+class Bundle:
+    """A loaded model and what belongs to it.
+
+    Attributes:
+        model: (N, 3, H, W) normalised pictures to logits (N, K, H, W); in eval mode.
+        labels: the classes.
+        preprocessing: what turns uint8 RGB into the model's input.
+        manifest: everything `model.json` says.
+        folder: where it was read from.
+    """
+
+    def __init__(self, model: torch.nn.Module, manifest: Manifest, folder: Path) -> None:
+        self.model = model
+        self.manifest = manifest
+        self.labels = manifest.labels
+        self.preprocessing = Preprocessing(manifest.mean, manifest.std)
+        self.folder = folder
+
+
+def save_bundle(
+    folder: Path,
+    state: dict[str, torch.Tensor],
+    architecture: Architecture,
+    labels: LabelSet,
+    preprocessing: Preprocessing,
+    trained: dict[str, Any],
+    metrics: dict[str, Any],
+) -> None:
+    """Writes a bundle beside `folder` and then puts it in its place, so that it is never seen half-written.
+
+    Raises:
+        StorageError: the disk is full or may not be written; what was there before is still there.
+    """
+    weights = safetensors.torch.save({name: tensor.contiguous() for name, tensor in state.items()})
+    manifest = Manifest(
+        architecture=architecture,
+        classes=[ClassEntry(name=n, color=c) for n, c in zip(labels.names, labels.colors, strict=True)],
+        mean=preprocessing.mean,
+        std=preprocessing.std,
+        trained=trained,
+        metrics=metrics,
+        weights_sha256=hashlib.sha256(weights).hexdigest(),
+    )
+    content = manifest.model_dump(mode="json")
+    content["manifest_sha256"] = digest(content)
+    fresh, old = folder.with_name(f".{folder.name}.new"), folder.with_name(f".{folder.name}.old")
+    try:
+        shutil.rmtree(fresh, ignore_errors=True)
+        fresh.mkdir(parents=True)
+        for name, data in ((WEIGHTS, weights), (MANIFEST, (json.dumps(content, indent=1) + "\n").encode())):
+            with (fresh / name).open("wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+        # A reader that comes between the two renames finds the old one (see `find_bundle`).
+        shutil.rmtree(old, ignore_errors=True)
+        if folder.exists():
+            folder.rename(old)
+        fresh.rename(folder)
+        shutil.rmtree(old, ignore_errors=True)
+    except OSError as error:
+        shutil.rmtree(fresh, ignore_errors=True)
+        raise StorageError(f"cannot write {folder}: {error.strerror}; free space or choose another folder") from None
+
+
+def digest(content: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def find_bundle(model: str | Path) -> Path:
+    """The bundle folder that `model` names: itself, or of a run folder the best checkpoint, else the last.
+
+    Raises:
+        BundleError: there is none.
+    """
+    folder = Path(model)
+    checkpoints = folder / "checkpoints"
+    places = [folder, *(checkpoints / name for name in ("best", ".best.old", "last", ".last.old"))]
+    for place in places:
+        if (place / MANIFEST).is_file():
+            return place
+    if not folder.exists():
+        raise BundleError(f"no model at {model}; expected a run folder or a bundle folder")
+    raise BundleError(f"{model} holds no model: neither {MANIFEST} nor checkpoints/best; train one with 'fullconv train'")
+
+
+def load_bundle(model: str | Path) -> Bundle:
+    """Reads and checks a bundle, and builds its network on the CPU.
+
+    Args:
+        model: a run folder or a bundle folder.
+
+    Raises:
+        BundleError: nothing there, incomplete, damaged, or not of this format.
+    """
+    folder = find_bundle(model)
+    manifest = read_manifest(folder / MANIFEST)
+    try:
+        weights = (folder / WEIGHTS).read_bytes()
+    except OSError as error:
+        raise BundleError(f"{folder / WEIGHTS} cannot be read: {error.strerror}; copy the whole folder again") from None
+    if hashlib.sha256(weights).hexdigest() != manifest.weights_sha256:
+        raise BundleError(f"{folder / WEIGHTS} is damaged: its SHA-256 is not the one in {MANIFEST}; copy the folder again")
+    try:
+        network = manifest.architecture.build()
+        network.load_state_dict(safetensors.torch.load(weights))
+    except (FullconvError, RuntimeError, safetensors.SafetensorError) as error:
+        raise BundleError(f"{folder} does not load: {str(error).splitlines()[0]}; was it made by another version?") from None
+    return Bundle(network.eval(), manifest, folder)
+
+
+def read_manifest(file: Path) -> Manifest:
+    """Reads and checks `model.json`.
+
+    Raises:
+        BundleError: unreadable, changed since it was written, or not of this format.
+    """
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+        if not isinstance(content, dict) or content.pop("manifest_sha256", None) != digest(content):
+            raise BundleError(f"{file} is damaged or was edited: its digest is wrong; copy the folder again")
+        return Manifest.model_validate(content)
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+        raise BundleError(f"{file} cannot be read ({error}); copy the folder again") from None
+    except (pydantic.ValidationError, FullconvError) as error:
+        if isinstance(error, BundleError):
+            raise
+        raise BundleError(f"{file} is not a model of this format: {str(error).splitlines()[0]}") from None

@@ -1,0 +1,28 @@
+"""fullconv data"""
+
+from pathlib import Path
+
+import click
+
+
+@click.group()
+def data() -> None:
+    """Make, and later inspect, data sets."""
+
+
+@data.command()
+@click.argument("dst", type=click.Path(path_type=Path))
+@click.option("--train", "num_train", type=click.IntRange(min=1), default=160, show_default=True)
+@click.option("--val", "num_val", type=click.IntRange(min=1), default=40, show_default=True)
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
+def sample(dst: Path, num_train: int, num_val: int, seed: int, as_json: bool) -> None:
+    """Write the sample set, small drawn scenes in VOCdevkit layout, to DST."""
+    from fullconv.cli.console import print_json
+    from fullconv.data.scenes import write_scenes
+
+    folder = write_scenes(dst, num_train=num_train, num_val=num_val, seed=seed)
+    if as_json:
+        print_json({"data": str(folder), "train": num_train, "val": num_val, "seed": seed})
+    else:
+        print(f"{folder}: {num_train} training and {num_val} validation scenes; try 'fullconv train {dst} --out runs/sample'")

@@ -1,0 +1,114 @@
+"""fullconv train"""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import click
+import yaml
+from click.core import ParameterSource
+
+
+class CropSize(click.ParamType):
+    name = "HxW"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, int]:
+        found = re.fullmatch(r"(\d+)x(\d+)", str(value))
+        if found is None or "0" in found.groups():
+            self.fail(f"{value!r} is not a size; expected HEIGHTxWIDTH in pixels, for example 320x480", param, ctx)
+        return int(found[1]), int(found[2])
+
+
+@click.command()
+@click.argument("data", type=click.Path(path_type=Path))
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Run folder to write.")
+@click.option("--model", default="fcn8s", show_default=True, help="Architecture; see 'fullconv models'.")
+@click.option("--backbone", default="resnet18", show_default=True, help="A timm name, or torchvision/NAME.")
+@click.option(
+    "--backbone-weights",
+    default="auto",
+    show_default=True,
+    metavar="none|pretrained|FILE",
+    help="Where the backbone starts; auto: pretrained where they can be had.",
+)
+@click.option("--epochs", type=int, default=50, show_default=True)
+@click.option("--batch-size", type=int, default=8, show_default=True)
+@click.option("--crop", type=CropSize(), default=None, help="Training crop; default: the pictures' size, up to 480x480.")
+@click.option("--lr", type=float, default=1e-3, show_default=True, help="Highest learning rate.")
+@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, ...")
+@click.option("--precision", type=click.Choice(["auto", "fp32", "bf16"]), default="auto", show_default=True)
+@click.option("--workers", type=int, default=2, show_default=True, help="Processes that read pictures.")
+@click.option("--resume", is_flag=True, help="Go on from the newest state in the run folder.")
+@click.option("--init", "init_from", default=None, metavar="MODEL", help="Start from another model's weights.")
+@click.option("--config", "config_file", type=click.Path(path_type=Path), help="YAML file of options.")
+@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Any option of config.yaml; may be repeated.")
+@click.option("--json", "as_json", is_flag=True, help="Print the run's events as JSON lines on stdout.")
+@click.pass_context
+def train(
+    ctx: click.Context, config_file: Path | None, settings: tuple[str, ...], resume: bool, as_json: bool, **options: Any
+) -> None:
+    """Train a network on the pictures and masks in DATA.
+
+    DATA is a VOCdevkit, a folder with images/{train,val} and masks/{train,val}, or a flat images/ and masks/ with train.txt
+    and val.txt; a dataset.yaml in it names the classes. The run folder holds checkpoints, the log, sample predictions and
+    report.html; it is itself a MODEL for 'predict' and 'evaluate'.
+
+    \b
+    fullconv train photos --out runs/first
+    fullconv train photos --out runs/first --resume
+    fullconv predict runs/first new/*.jpg --out predictions
+    """
+    from fullconv.cli.console import TrainingDisplay, percent, print_json, say
+    from fullconv.reporting.report import write_report
+    from fullconv.training.config import make_config
+    from fullconv.training.loop import train as run_training
+
+    given = {name for name in options if ctx.get_parameter_source(name) is not ParameterSource.DEFAULT}
+    values = gather(options, given, config_file, settings, resume)
+    config = make_config(values, str(config_file or "the command line"))
+    best: dict[str, Any] = {}
+    with TrainingDisplay() as display:
+        for event in run_training(config, resume=resume):
+            display.show(event)
+            if as_json and event["kind"] not in ("tick",):
+                print_json(event)
+            if event["kind"] == "epoch":
+                write_report(config.out)
+                best = event if event["best"] else best
+    report = write_report(config.out)
+    if best:
+        say(f"best   epoch {best['epoch']}: mean IU {percent(best['val']['mean_iou'])}")
+    say(f"report {report}")
+    say(f"next   fullconv predict {config.out} PICTURE --out predictions")
+
+
+def gather(
+    options: dict[str, Any], given: set[str], config_file: Path | None, settings: tuple[str, ...], resume: bool
+) -> dict[str, Any]:
+    """The run's options from, in rising order of authority: defaults, --config, --set, what was typed."""
+    from fullconv.errors import ConfigError
+    from fullconv.training.config import read_config
+
+    typed = {name: value for name, value in options.items() if name in given} | dict(map(setting, settings))
+    if not resume:
+        return options | (read_config(config_file) if config_file else {}) | typed
+    stored = read_config(options["out"] / "config.yaml") if (options["out"] / "config.yaml").exists() else options
+    # Where things are and how they are fetched may change; what decides the numbers may not.
+    free = {"data": str(options["data"]), "out": str(options["out"]), "workers": options["workers"] if "workers" in given else stored["workers"]}
+    for name, value in typed.items():
+        value = list(value) if isinstance(value, tuple) else value
+        if name not in free and stored.get(name) != value:
+            raise ConfigError(f"--resume: {name} is {value!r}, but {options['out']} was trained with {stored.get(name)!r}; leave it away")
+    return stored | free
+
+
+def setting(text: str) -> tuple[str, Any]:
+    """
+    >>> setting("scale=[0.5, 2]")
+    ('scale', [0.5, 2])
+    """
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise click.BadParameter(f"{text!r} has no '='; expected KEY=VALUE", param_hint="--set")
+    return name.strip(), yaml.safe_load(value)

@@ -1,0 +1,175 @@
+"""The order of training samples, and the loader that follows it.
+
+Everything random is a function of (seed, epoch, index). So the result does not depend on the number of
+workers, and a run that goes on at step k sees the batches that it would have seen without the break.
+"""
+
+import signal
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader
+from torch.utils.data import Dataset as TorchDataset
+
+from fullconv.data.samples import Sample, read_sample
+from fullconv.data.transforms import TrainTransform
+from fullconv.errors import FullconvError, RunError
+from fullconv.labels import LabelSet
+
+Batch = tuple[Tensor, Tensor, Tensor]
+
+# numpy pads seeds with zeros, so (seed, epoch) and (seed, epoch, 0) would be one stream; these keep the two
+# uses apart
+_ORDER, _SAMPLE = 1, 2
+
+
+def epoch_order(num_samples: int, seed: int, epoch: int) -> np.ndarray:
+    """The order in which an epoch visits the samples: (num_samples,) int64, a permutation.
+
+    >>> sorted(epoch_order(5, seed=0, epoch=3).tolist())
+    [0, 1, 2, 3, 4]
+    """
+    return np.random.default_rng((_ORDER, seed, epoch)).permutation(num_samples)
+
+
+def sample_generator(seed: int, epoch: int, index: int) -> np.random.Generator:
+    """The generator of one sample's augmentation in one epoch."""
+    return np.random.default_rng((_SAMPLE, seed, epoch, index))
+
+
+def steps_per_epoch(num_samples: int, batch_size: int) -> int:
+    """Batches in an epoch; the remainder that fills no batch is left out, another one each epoch.
+
+    >>> steps_per_epoch(367, 16), steps_per_epoch(3, 16)
+    (22, 1)
+    """
+    return max(1, num_samples // batch_size)
+
+
+class TrainingSet(TorchDataset[tuple[Tensor, Tensor, int]]):
+    """Samples, read and augmented on demand; an item is asked for by (epoch, index).
+
+    Args:
+        samples: pictures and masks.
+        labels: the classes.
+        transform: the augmentation.
+        seed: of the augmentation and of the order.
+    """
+
+    def __init__(
+        self, samples: Sequence[Sample], labels: LabelSet, transform: TrainTransform, seed: int
+    ) -> None:
+        self.samples = tuple(samples)
+        self.labels = labels
+        self.transform = transform
+        self.seed = seed
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def __getitem__(self, item: tuple[int, int]) -> tuple[Tensor, Tensor, int]:
+        """The picture (3, h, w) uint8, the labels (h, w) uint8, and the sample's index."""
+        epoch, index = item
+        picture, label_map = read_sample(self.samples[index], self.labels)
+        return *self.transform(picture, label_map, sample_generator(self.seed, epoch, index)), index
+
+
+def training_loader(
+    dataset: TrainingSet, batch_size: int, start_step: int, num_steps: int, workers: int
+) -> Iterator[Batch]:
+    """Yields the batches of steps start_step .. num_steps - 1, through all epochs.
+
+    Args:
+        dataset: the samples.
+        batch_size: samples in a batch; all of them where there are fewer.
+        start_step: the first step, 0 for a new run.
+        num_steps: the step after the last.
+        workers: processes that read ahead; 0 reads in this one. The batches do not depend on it.
+
+    Yields:
+        pictures: (N, 3, h, w) uint8.
+        labels: (N, h, w) uint8.
+        indices: (N,) int64, positions in `dataset.samples`.
+
+    Raises:
+        PictureError, DataError: a file cannot be used, as if it had been read here.
+        RunError: a worker process died.
+    """
+    loader = DataLoader(
+        _ErrorsAsValues(dataset),
+        batch_sampler=_BatchesOfSteps(len(dataset), dataset.seed, batch_size, start_step, num_steps),
+        collate_fn=_collate,
+        num_workers=workers,
+        worker_init_fn=_leave_interrupts_to_parent,
+        generator=torch.Generator().manual_seed(0),  # DataLoader would draw from the global one otherwise
+    )
+    batches = iter(loader)
+    while True:
+        try:
+            batch = next(batches, None)
+        except RuntimeError as error:
+            if "DataLoader worker" not in str(error):
+                raise
+            raise RunError(
+                f"a loading process died, perhaps for want of memory ({error}); use fewer workers or a "
+                "smaller batch"
+            ) from error
+        if batch is None:
+            return
+        if isinstance(batch, FullconvError):
+            raise batch
+        yield batch
+
+
+class _BatchesOfSteps:
+    """The (epoch, index) pairs of each step: batch b of epoch e is epoch_order(...)[b * B : (b + 1) * B]."""
+
+    def __init__(self, num_samples: int, seed: int, batch_size: int, start_step: int, num_steps: int) -> None:
+        self.num_samples = num_samples
+        self.seed = seed
+        self.batch_size = batch_size
+        self.start_step = start_step
+        self.num_steps = num_steps
+
+    def __len__(self) -> int:
+        return max(0, self.num_steps - self.start_step)
+
+    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
+        per_epoch = steps_per_epoch(self.num_samples, self.batch_size)
+        ordered_epoch, order = -1, np.empty(0, np.int64)
+        for step in range(self.start_step, self.num_steps):
+            epoch, position = divmod(step, per_epoch)
+            if epoch != ordered_epoch:
+                ordered_epoch, order = epoch, epoch_order(self.num_samples, self.seed, epoch)
+            batch = order[position * self.batch_size : (position + 1) * self.batch_size]
+            yield [(epoch, int(index)) for index in batch]
+
+
+class _ErrorsAsValues(TorchDataset):
+    """Returns our own errors: raised in a worker, their one line would come out buried in its traceback."""
+
+    def __init__(self, dataset: TrainingSet) -> None:
+        self.dataset = dataset
+
+    def __getitem__(self, item: tuple[int, int]) -> tuple[Tensor, Tensor, int] | FullconvError:
+        try:
+            return self.dataset[item]
+        except FullconvError as error:
+            return error
+
+
+def _collate(items: list[tuple[Tensor, Tensor, int] | FullconvError]) -> Batch | FullconvError:
+    good = []
+    for item in items:
+        if isinstance(item, FullconvError):
+            return item
+        good.append(item)
+    pictures, labels, indices = zip(*good, strict=True)
+    return torch.stack(pictures), torch.stack(labels), torch.tensor(indices)
+
+
+def _leave_interrupts_to_parent(worker: int) -> None:
+    """Ctrl-C reaches every process of a terminal; only the parent answers, and ends its workers."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -1,0 +1,159 @@
+"""The augmentation of training: scale, crop, flip and colour, drawn once for a picture and its mask."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from fullconv.labels import IGNORE_INDEX, Color
+
+_GREY = np.array([0.299, 0.587, 0.114])
+"""The weights of R, G, B in grey. Source: ITU-R BT.601."""
+
+
+@dataclass(frozen=True)
+class TrainTransform:
+    """Scales, crops, flips and recolours a picture together with its mask, at random.
+
+    Only the part of the picture that ends up in the crop is resized, straight from its place in the source:
+    the result is that of resizing the whole and cropping then, for a fraction of the work.
+
+    Attributes:
+        crop_hw: the size of every result; what lies beyond the picture is padded.
+        scale: the picture's size is multiplied by a factor between these two, log-uniform.
+        flip: the probability of mirroring left and right.
+        brightness: the colours are multiplied by 1 - brightness .. 1 + brightness; 0 leaves them alone, so
+            below.
+        contrast: their distance from the crop's mean grey, by 1 - contrast .. 1 + contrast.
+        saturation: their distance from their own grey, by 1 - saturation .. 1 + saturation.
+        hue: they are turned about the grey axis by -hue .. hue of a full turn.
+        fill: the colour of padding in the picture; in the mask padding is 255.
+    """
+
+    crop_hw: tuple[int, int]
+    scale: tuple[float, float] = (0.5, 2.0)
+    flip: float = 0.5
+    brightness: float = 0.3
+    contrast: float = 0.3
+    saturation: float = 0.3
+    hue: float = 0.03
+    fill: Color = (124, 116, 104)
+
+    def __call__(
+        self, picture: np.ndarray, label_map: np.ndarray, generator: np.random.Generator
+    ) -> tuple[Tensor, Tensor]:
+        """Draws one variation of a sample.
+
+        Args:
+            picture: (H, W, 3) uint8 RGB.
+            label_map: (H, W) uint8.
+            generator: where all chance comes from.
+
+        Returns:
+            picture: (3, h, w) uint8, bilinear with antialiasing.
+            labels: (h, w) uint8, the nearest pixel: no label appears that was not there, but 255.
+
+        >>> picture, label_map = np.zeros((4, 6, 3), np.uint8), np.ones((4, 6), np.uint8)
+        >>> transform = TrainTransform(crop_hw=(8, 8), scale=(1.0, 1.0))
+        >>> labels = transform(picture, label_map, np.random.default_rng(0))[1]
+        >>> labels.shape, labels.unique().tolist(), int((labels == 1).sum())
+        (torch.Size([8, 8]), [1, 255], 24)
+        """
+        factor = math.exp(generator.uniform(math.log(self.scale[0]), math.log(self.scale[1])))
+        rows, top, bottom = _place(label_map.shape[0], factor, self.crop_hw[0], generator)
+        columns, left, right = _place(label_map.shape[1], factor, self.crop_hw[1], generator)
+        mirror = generator.random() < self.flip
+        recolor = self._draw_colors(generator)
+
+        size = (columns.stop - columns.start, rows.stop - rows.start)
+        box = (left, top, right, bottom)
+        patch = Image.fromarray(picture).resize(size, Image.Resampling.BILINEAR, box)
+        patch = patch.convert("RGB", recolor.matrix(patch)) if recolor else patch
+        # Pillow's nearest takes the source pixel under each target pixel's centre, where the bilinear filter
+        # is centred too
+        label_patch = Image.fromarray(label_map).resize(size, Image.Resampling.NEAREST, box)
+
+        out = np.full((*self.crop_hw, 3), self.fill, np.uint8)
+        out[rows, columns] = np.asarray(patch)
+        labels = np.full(self.crop_hw, IGNORE_INDEX, np.uint8)
+        labels[rows, columns] = np.asarray(label_patch)
+        if mirror:
+            out, labels = out[:, ::-1], labels[:, ::-1]
+        return torch.from_numpy(out.transpose(2, 0, 1).copy()), torch.from_numpy(labels.copy())
+
+    def _draw_colors(self, generator: np.random.Generator) -> "_Recolor | None":
+        strengths = np.array([self.brightness, self.contrast, self.saturation, self.hue])
+        drawn = generator.uniform(-strengths, strengths)
+        order = generator.permutation(4)
+        if not strengths.any():
+            return None
+        brightness, contrast, saturation, hue = drawn.tolist()
+        return _Recolor(1 + brightness, 1 + contrast, 1 + saturation, hue, tuple(order.tolist()))
+
+
+def _place(
+    length: int, factor: float, target: int, generator: np.random.Generator
+) -> tuple[slice, float, float]:
+    """Places a scaled axis and a crop of it at random, one within the other, whichever is longer.
+
+    Args:
+        length: of the source, in pixels.
+        factor: of the scaling; the scaled length is rounded to whole pixels.
+        target: the crop's length.
+
+    Returns:
+        where: the part of the target that shows picture; the rest is padding.
+        start, stop: the part of the source that is shown there, in source pixels, which need not be whole.
+    """
+    scaled = max(1, round(length * factor))
+    offset = int(generator.integers(abs(scaled - target) + 1))
+    if scaled <= target:
+        return slice(offset, offset + scaled), 0.0, float(length)
+    return slice(0, target), offset * length / scaled, (offset + target) * length / scaled
+
+
+@dataclass(frozen=True)
+class _Recolor:
+    """Brightness, contrast, saturation and hue, in the given order of (0, 1, 2, 3).
+
+    Each of the four is an affine map of (R, G, B), so all are one 3 x 4 matrix: the pixels are visited and
+    rounded once.
+    """
+
+    brightness: float
+    contrast: float
+    saturation: float
+    hue: float
+    order: tuple[int, ...]
+
+    def matrix(self, picture: Image.Image) -> tuple[float, ...]:
+        """The twelve coefficients that Pillow's `convert` takes, row by row; the last column is added."""
+        mean = (
+            np.asarray(picture.reduce(8)).reshape(-1, 3).mean(0)
+        )  # near enough, and much faster than over all pixels
+        linear, shift = np.eye(3), np.zeros(3)
+        for which in self.order:
+            grey = _GREY @ (linear @ mean + shift)
+            step, offset = (
+                (self.brightness * np.eye(3), 0.0),
+                (self.contrast * np.eye(3), (1 - self.contrast) * grey),
+                (self.saturation * np.eye(3) + (1 - self.saturation) * np.outer(np.ones(3), _GREY), 0.0),
+                (_turn_about_grey(self.hue), 0.0),
+            )[which]
+            linear, shift = step @ linear, step @ shift + offset
+        return tuple(np.column_stack([linear, shift]).ravel().tolist())
+
+
+def _turn_about_grey(turn: float) -> np.ndarray:
+    """(3, 3): turns colours about the axis from black to white and keeps their grey; `turn` in full turns.
+
+    >>> np.allclose(_turn_about_grey(0.25) @ [90, 90, 90], 90)
+    True
+    """
+    to_yiq = np.array([_GREY, [0.5959, -0.2746, -0.3213], [0.2115, -0.5227, 0.3112]])
+    cosine, sine = math.cos(2 * math.pi * turn), math.sin(2 * math.pi * turn)
+    rotation = np.array([[1, 0, 0], [0, cosine, -sine], [0, sine, cosine]])
+    return np.linalg.inv(to_yiq) @ rotation @ to_yiq

@@ -1,0 +1,64 @@
+"""Every error a user can meet.
+
+A message says what was got, what was expected and what to do, and names the file.
+The command line prints it in one line and exits with 1; a server answers with its text.
+
+    FullconvError
+    ├── InputError (ValueError)          what the user gave cannot be used
+    │   ├── ConfigError                  an option or a configuration file
+    │   ├── UnknownNameError             a name that is not in a list; the nearest one is suggested
+    │   ├── PictureError                 a picture or mask file that cannot be read
+    │   └── DataError                    a data set: layout, pairs, ids, sizes
+    └── RunError (RuntimeError)          the input was fine, the work failed
+        ├── BundleError                  a model folder that is incomplete or damaged
+        └── StorageError                 the disk is full or may not be written
+"""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class FullconvError(Exception):
+    """The root: catch this to catch everything that fullconv raises on purpose."""
+
+
+class InputError(FullconvError, ValueError):
+    """What the user gave cannot be used."""
+
+
+class ConfigError(InputError):
+    """An option or a configuration file has a wrong value."""
+
+
+class UnknownNameError(InputError):
+    """A name is not one of those that exist.
+
+    >>> str(UnknownNameError("model", "fcn8", ["fcn32s", "fcn16s", "fcn8s"]))
+    "unknown model 'fcn8'; did you mean 'fcn8s'?"
+    """
+
+    def __init__(self, kind: str, name: str, known: Iterable[str], remedy: str = "") -> None:
+        known = list(known)
+        near = get_close_matches(name, known, n=1, cutoff=0.5)
+        hint = f"did you mean {near[0]!r}?" if near else f"expected one of: {', '.join(sorted(known)[:12])}"
+        super().__init__(f"unknown {kind} {name!r}; {hint}" + (f" {remedy}" if remedy else ""))
+
+
+class PictureError(InputError):
+    """A picture or mask file cannot be read."""
+
+
+class DataError(InputError):
+    """A data set is incomplete or contradicts itself."""
+
+
+class RunError(FullconvError, RuntimeError):
+    """The input was fine, but the work failed."""
+
+
+class BundleError(RunError):
+    """A model folder is incomplete or damaged."""
+
+
+class StorageError(RunError):
+    """The disk is full or may not be written."""

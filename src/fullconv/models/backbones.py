@@ -1,0 +1,208 @@
+"""Any timm or torchvision classifier as a backbone: a picture in, feature maps at several strides out."""
+
+import warnings
+from collections.abc import Iterable
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from fullconv.download import download
+from fullconv.errors import ConfigError, InputError, UnknownNameError
+from fullconv.ops.geometry import Geometry
+from fullconv.ops.tracing import Place, place_of, trace
+
+TORCHVISION = "torchvision/"
+STRIDES = (4, 8, 16, 32)
+
+
+class Backbone(nn.Module):
+    """Feature maps of a picture, one per stride, each with its exact place on the picture.
+
+    Args:
+        body: takes (N, 3, H, W), returns one feature map per stride in `strides`, in that order.
+        strides: what `body` returns, finest first.
+
+    Attributes:
+        channels: stride -> number of channels.
+        geometry_hw: stride -> geometry along rows and columns (see `ops.geometry`).
+        smallest: the least height and width for which every feature map has a cell.
+
+    Feature maps whose place cannot be followed (windowed attention that cuts the picture into tokens) are taken to
+    be centred on their cells, offset (stride - 1) / 2, which is where patch embeddings put them.
+    """
+
+    def __init__(self, body: nn.Module, strides: tuple[int, ...]) -> None:
+        super().__init__()
+        self.body = body
+        self.strides = strides
+        self.smallest = smallest_size(body)
+        features, _ = trace(body, (128, 128))
+        places = [
+            place_of(feature) or unknown_place(feature, stride)
+            for feature, stride in zip(feature_list(features), strides, strict=True)
+        ]
+        self.row_axes = [place.row_axis for place in places]
+        self.geometry_hw = {stride: place.geometry_hw for stride, place in zip(strides, places, strict=True)}
+        self.channels = {
+            stride: feature.shape[6 - place.row_axis - place.column_axis]
+            for stride, place, feature in zip(strides, places, feature_list(features), strict=True)
+        }
+
+    def forward(self, pictures: Tensor) -> dict[int, Tensor]:
+        """(N, 3, H, W) float to {stride: (N, C, about H/stride, about W/stride)}."""
+        return {
+            stride: feature if row_axis == 2 else feature.permute(0, 3, 1, 2)
+            for stride, row_axis, feature in zip(
+                self.strides, self.row_axes, feature_list(self.body(pictures)), strict=True
+            )
+        }
+
+
+def build_backbone(name: str, finest: int = 4, weights: str | Path = "none") -> Backbone:
+    """A backbone by name, with every feature map from stride `finest` to 32 that it has.
+
+    Args:
+        name: a timm name ("resnet18", "convnext_tiny", ...) or "torchvision/NAME".
+        finest: the finest stride wanted: 4, 8, 16 or 32.
+        weights: "none" for random ones; "pretrained" for the library's own, downloaded once; a file (.pth, .safetensors)
+            with the classifier's state; or an address of such a file, "https://...#sha256=HEX".
+
+    Raises:
+        UnknownNameError: no such backbone; the nearest name is suggested.
+        InputError: the backbone has no feature map at stride `finest`; weights that do not fit.
+    """
+    file = weights_file(weights)
+    if name.startswith(TORCHVISION):
+        return torchvision_backbone(name, finest, str(weights), file)
+    return timm_backbone(name, finest, str(weights), file)
+
+
+def weights_file(weights: str | Path) -> Path | None:
+    """The file that `weights` names, downloaded if it is an address; None for "none" and "pretrained"."""
+    if str(weights) in ("none", "pretrained"):
+        return None
+    if str(weights).startswith(("http://", "https://")):
+        return download(str(weights))
+    if not Path(weights).is_file():
+        raise ConfigError(f"no backbone weights at {weights}; expected 'none', 'pretrained', a file or an https address")
+    return Path(weights)
+
+
+def torchvision_backbone(name: str, finest: int, weights: str, file: Path | None) -> Backbone:
+    import torchvision
+    from torchvision.models.feature_extraction import create_feature_extractor
+
+    known = torchvision.models.list_models(module=torchvision.models)
+    if name.removeprefix(TORCHVISION) not in known:
+        raise UnknownNameError("backbone", name, [TORCHVISION + classifier for classifier in known])
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="The default weight initialization", category=FutureWarning)
+        classifier = torchvision.models.get_model(
+            name.removeprefix(TORCHVISION), weights="DEFAULT" if weights == "pretrained" else None
+        )
+    if file is not None:
+        load_classifier(classifier, read_state(file), file, name)
+    nodes = widest_nodes(classifier)
+    strides = usable_strides(nodes, finest, name)
+    return Backbone(create_feature_extractor(classifier, {nodes[s]: str(s) for s in strides}), strides)
+
+
+def widest_nodes(classifier: nn.Module) -> dict[int, str]:
+    """For each stride, the sub-module that says most: of those with most channels, the last.
+
+    In residual networks these are the stages' outputs; in MobileNets the expanded features just before they are reduced.
+    """
+    widest: dict[int, tuple[int, str]] = {}
+    for feature in trace(classifier, (128, 128))[1]:
+        stride = feature.place.rows.stride
+        if feature.place.row_axis != 2 or stride.denominator != 1:
+            continue
+        if feature.channels >= widest.get(int(stride), (0, ""))[0]:
+            widest[int(stride)] = (feature.channels, feature.name)
+    return {stride: node for stride, (_, node) in widest.items()}
+
+
+def timm_backbone(name: str, finest: int, weights: str, file: Path | None) -> Backbone:
+    import timm
+
+    if not timm.is_model(name):
+        raise UnknownNameError("backbone", name, timm.list_models(), "(timm names, or torchvision/NAME)")
+    overlay = None
+    if file is not None:
+        load_classifier(timm.create_model(name), read_state(file), file, name)
+        overlay = {"file": str(file)}
+    info = timm.create_model(name, features_only=True).feature_info
+    reductions: list[int] = info.reduction()  # pyright: ignore
+    strides = usable_strides(reductions, finest, name)
+    body = timm.create_model(
+        name,
+        features_only=True,
+        # Of several maps at one stride the last is the deepest.
+        out_indices=[len(reductions) - 1 - reductions[::-1].index(stride) for stride in strides],
+        pretrained=weights == "pretrained" or file is not None,
+        pretrained_cfg_overlay=overlay,
+    )
+    return Backbone(body, strides)
+
+
+def usable_strides(found: Iterable[int], finest: int, name: str) -> tuple[int, ...]:
+    strides = tuple(stride for stride in STRIDES if stride >= finest and stride in found)
+    if finest not in strides:
+        raise InputError(
+            f"backbone {name!r} has feature maps at strides {sorted(set(found))}, none at {finest}; "
+            "choose another backbone or a model of another stride"
+        )
+    return strides
+
+
+def read_state(file: Path) -> dict[str, Tensor]:
+    """The tensors of a .safetensors or .pth file; pickled code is never run."""
+    try:
+        if file.suffix == ".safetensors":
+            from safetensors.torch import load_file
+
+            return load_file(file)
+        state = torch.load(file, map_location="cpu", weights_only=True)
+    except Exception as error:
+        raise InputError(f"{file} cannot be read as weights ({str(error).splitlines()[0]}); expected .safetensors or .pth") from None
+    state = state.get("state_dict", state) if isinstance(state, dict) else state
+    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
+        raise InputError(f"{file} does not hold a state dict of tensors; save model.state_dict()")
+    return state
+
+
+def load_classifier(classifier: nn.Module, state: dict[str, Tensor], file: Path, name: str) -> None:
+    """Loads weights that must fit everywhere but in the last layer, which a backbone does not use."""
+    own = classifier.state_dict()
+    head = [key for key in own if not key.endswith("num_batches_tracked")][-2:]
+    wrong = [key for key in own if key not in state and not key.endswith("num_batches_tracked")]
+    wrong += [key for key in state if key not in own or state[key].shape != own[key].shape]
+    wrong = [key for key in wrong if key not in head]
+    if wrong:
+        raise InputError(f"{file} does not fit backbone {name!r}: {len(wrong)} tensors differ, first {wrong[0]!r}")
+    classifier.load_state_dict({k: v for k, v in state.items() if v.shape == own[k].shape}, strict=False)
+
+
+def feature_list(features: list[Tensor] | dict[str, Tensor]) -> list[Tensor]:
+    return list(features.values()) if isinstance(features, dict) else list(features)
+
+
+def unknown_place(feature: Tensor, stride: int) -> Place:
+    from fractions import Fraction
+
+    axis = Geometry(Fraction(stride), Fraction(stride - 1, 2), Fraction(stride))
+    last = feature.shape[3] > feature.shape[1]
+    return Place(axis, axis, *((1, 2) if last else (2, 3)))
+
+
+def smallest_size(body: nn.Module) -> int:
+    """The least of 1, 32, 64, 96 and 128 that leaves a cell in every feature map."""
+    for size in (1, 32, 64, 96, 128):
+        try:
+            features = feature_list(trace(body, (size, size))[0])
+        except (RuntimeError, AssertionError, ValueError):
+            continue
+        if all(feature.numel() > 0 for feature in features):
+            return size
+    raise InputError("the backbone takes no picture of 128 x 128; fixed-size networks cannot be made fully convolutional")

@@ -1,0 +1,325 @@
+"""The report of a training run: one HTML file that needs nothing but a browser."""
+
+import base64
+import json
+import math
+import re
+import shlex
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import numpy as np
+import yaml
+
+from fullconv.errors import ConfigError, InputError, RunError
+from fullconv.reporting.plots import confusion_svg, curves_svg
+from fullconv.storage import write_text_atomically
+
+Line = dict[str, Any]
+"""A line of log.jsonl."""
+
+MAX_EARLIER = 6
+"""Sample grids of earlier epochs in the page: each weighs some 100 kB."""
+
+
+def write_report(run: Path) -> Path:
+    """Writes `run/report.html` anew from what the run folder holds: config.yaml, log.jsonl, samples/.
+
+    Works at any time: for a run that has just begun, is under way, was interrupted or is done. The same
+    folder gives the same bytes.
+
+    Returns:
+        The path of the page.
+
+    Raises:
+        InputError: `run` is not a run folder.
+        RunError: the log has no readable start, or a line lacks a value.
+    """
+    run = Path(run)
+    log = _read_log(run)
+    config = _read_config(run / "config.yaml")
+    try:
+        page = _render(run, log, config)
+    except (KeyError, jinja2.UndefinedError) as error:
+        raise RunError(
+            f"{run / 'log.jsonl'} lacks a value ({error}); "
+            "expected a log that this version of `fullconv train` wrote"
+        ) from error
+    path = run / "report.html"
+    write_text_atomically(path, page)
+    return path
+
+
+@dataclass
+class _Log:
+    """What log.jsonl says, without what a resumed run did again."""
+
+    start: Line = field(default_factory=dict)
+    steps: dict[int, Line] = field(default_factory=dict)
+    epochs: dict[int, Line] = field(default_factory=dict)
+    end: Line | None = None
+    num_unreadable: int = 0
+
+    def add(self, line: Line) -> None:
+        kind = line["kind"]
+        if kind == "start":
+            self.start = line
+        elif kind == "step":
+            self.steps[line["step"]] = line
+        elif kind == "epoch":
+            self.epochs[line["epoch"]] = line
+        elif kind == "end":
+            self.end = line
+        elif kind == "resume":
+            # The run goes on from this step: what was logged after it did not lead to the model at hand.
+            self.steps = {step: old for step, old in self.steps.items() if step <= line["step"]}
+            self.epochs = {epoch: old for epoch, old in self.epochs.items() if old["step"] <= line["step"]}
+            self.end = None
+
+
+def _read_log(run: Path) -> _Log:
+    path = run / "log.jsonl"
+    remedy = "expected a folder that `fullconv train DATA --out RUN` wrote"
+    if not run.is_dir():
+        raise InputError(f"there is no folder {run}; {remedy}")
+    if not path.is_file():
+        raise InputError(f"{run} is no run folder, it holds no log.jsonl; {remedy}")
+    log = _Log()
+    for text in path.read_text(encoding="utf-8", errors="replace").splitlines():
+        if not text.strip():
+            continue
+        try:
+            line = json.loads(text)
+        except ValueError:
+            line = None
+        if not isinstance(line, dict) or "kind" not in line:
+            # A crash cuts a line off; the lines around it are good.
+            log.num_unreadable += 1
+            continue
+        try:
+            log.add(line)
+        except KeyError as error:
+            raise RunError(f"{path}: a line of kind {line['kind']!r} lacks {error}; {remedy}") from error
+    if not log.start:
+        raise RunError(f"{path} has no readable line of kind 'start'; {remedy}")
+    return log
+
+
+def _read_config(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        return {}
+    try:
+        config = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(config, dict):
+        raise ConfigError(f"{path} holds a {type(config).__name__}; expected a mapping of options to values")
+    return config
+
+
+def _render(run: Path, log: _Log, config: dict[str, Any]) -> str:
+    start = log.start
+    epochs = [log.epochs[epoch] for epoch in sorted(log.epochs)]
+    steps = [log.steps[step] for step in sorted(log.steps)]
+    finite = [line for line in steps if math.isfinite(line["loss"])]
+    names = [entry["name"] for entry in start["classes"]]
+    best = _best_epoch(epochs)
+    loss_svg, scores_svg = curves_svg(finite, epochs) if finite else ("", "")
+    speeds = [line["images_per_second"] for line in steps]
+    samples = _samples(run)
+    return _environment().get_template("report.html.j2").render(
+        name=run.resolve().name,
+        folder=shlex.quote(str(run)),
+        start=start,
+        end=log.end,
+        num_unreadable=log.num_unreadable,
+        config=config,
+        epochs=epochs,
+        last_step=steps[-1] if steps else None,
+        best=best,
+        seconds=(log.end or (epochs[-1] if epochs else {"seconds": 0}))["seconds"],
+        speed=float(np.median(speeds)) if speeds else None,
+        samples=samples,
+        earlier=_spread(samples[:-1], MAX_EARLIER),
+        loss_svg=loss_svg,
+        scores_svg=scores_svg,
+        classes=_class_rows(start, best["val"]) if best else [],
+        confusion_svg=confusion_svg(best["val"]["confusion"], names) if best else "",
+        confused=_most_confused(best["val"]["confusion"], names) if best else None,
+        data=_data_shares(start),
+    )  # fmt: skip
+
+
+def _environment() -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(
+        percent=_percent,
+        count=_count,
+        short=_short,
+        duration=_duration,
+        when=_when,
+        plain=_plain,
+        inline=_inline,
+        shell=shlex.quote,
+    )
+    return environment
+
+
+def _best_epoch(epochs: list[Line]) -> Line | None:
+    """The last epoch that the run called its best, else the one of highest mean IU; None without scores."""
+    scored = [line for line in epochs if line["val"]]
+    called = [line for line in scored if line["best"]]
+    if called or not scored:
+        return called[-1] if called else None
+    return max(scored, key=lambda line: -1 if line["val"]["mean_iou"] is None else line["val"]["mean_iou"])
+
+
+def _class_rows(start: Line, val: Line) -> list[Line]:
+    """Rows of the table of classes, by id; the weakest are three, or fewer where there are few classes."""
+    scores = [val["per_class"][entry["name"]] for entry in start["classes"]]
+    total = sum(score["pixels"] for score in scores)
+    order = sorted(
+        (i for i, score in enumerate(scores) if score["iou"] is not None), key=lambda i: scores[i]["iou"]
+    )
+    weakest = set(order[: min(3, len(order) // 2)])
+    return [
+        {
+            "id": index,
+            "name": entry["name"],
+            "color": _css(entry["color"]),
+            **score,
+            "share": score["pixels"] / total if total else None,
+            "weak": index in weakest,
+        }
+        for index, (entry, score) in enumerate(zip(start["classes"], scores, strict=True))
+    ]
+
+
+def _most_confused(confusion: list[list[int]], names: list[str]) -> Line | None:
+    """The pair of classes that is mistaken in the most pixels; None where nothing is.
+
+    >>> _most_confused([[5, 3], [1, 7]], ["road", "kerb"])
+    {'truth': 'road', 'predicted': 'kerb', 'pixels': 3, 'share': 0.375, 'of_errors': 0.75}
+    """
+    wrong = np.array(confusion, np.int64)
+    totals = wrong.sum(axis=1)
+    np.fill_diagonal(wrong, 0)
+    if not wrong.any():
+        return None
+    truth, predicted = (int(i) for i in np.unravel_index(wrong.argmax(), wrong.shape))
+    pixels = int(wrong[truth, predicted])
+    return {
+        "truth": names[truth],
+        "predicted": names[predicted],
+        "pixels": pixels,
+        "share": pixels / int(totals[truth]),
+        "of_errors": pixels / int(wrong.sum()),
+    }
+
+
+def _data_shares(start: Line) -> list[Line]:
+    """The part of the training pixels that each class has, by id, then void."""
+    pixels = [*start["data"]["pixels_per_class"], start["data"]["void_pixels"]]
+    entries = [*start["classes"], {"name": "void", "color": None}]
+    total = sum(pixels)
+    return [
+        {
+            "name": entry["name"],
+            "color": _css(entry["color"]) if entry["color"] else "var(--line)",
+            "share": count / total if total else 0.0,
+            "rare": entry["color"] is not None and count < 0.1 * total / len(start["classes"]),
+        }
+        for entry, count in zip(entries, pixels, strict=True)
+    ]
+
+
+def _samples(run: Path) -> list[Line]:
+    """The prediction grids on disk, by epoch: `epoch` and `path`."""
+    found = []
+    for path in (run / "samples").glob("epoch_*.jpg"):
+        if match := re.fullmatch(r"epoch_(\d+)", path.stem):
+            found.append((int(match[1]), path))
+    return [{"epoch": epoch, "path": path} for epoch, path in sorted(found)]
+
+
+def _spread(items: list[Line], number: int) -> list[Line]:
+    """At most `number` of the items, evenly spread, the first and the last among them.
+
+    >>> [item["epoch"] for item in _spread([{"epoch": i} for i in range(10)], 4)]
+    [0, 3, 6, 9]
+    """
+    if len(items) <= number:
+        return items
+    return [items[round(i * (len(items) - 1) / (number - 1))] for i in range(number)]
+
+
+def _inline(path: Path) -> str:
+    """The JPEG file as an address that holds the whole of it."""
+    return f"data:image/jpeg;base64,{base64.b64encode(path.read_bytes()).decode()}"
+
+
+def _css(color: list[int]) -> str:
+    red, green, blue = (int(value) for value in color)
+    return f"rgb({red}, {green}, {blue})"
+
+
+def _percent(part: float | None) -> str:
+    return "n/a" if part is None or not math.isfinite(part) else f"{100 * part:.1f} %"
+
+
+def _count(number: int) -> str:
+    return f"{number:,}"
+
+
+def _short(number: int) -> str:
+    """
+    >>> _short(134_500_000), _short(9_400), _short(12)
+    ('134.5 M', '9.4 k', '12')
+    """
+    for size, unit in ((10**9, "G"), (10**6, "M"), (10**3, "k")):
+        if number >= size:
+            return f"{number / size:.1f} {unit}"
+    return str(number)
+
+
+def _duration(seconds: float) -> str:
+    """
+    >>> _duration(0.4), _duration(75), _duration(3700), _duration(200_000)
+    ('0.4 s', '1 min 15 s', '1 h 1 min', '2 d 7 h')
+    """
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    for size, unit, smaller_size, smaller in (
+        (86400, "d", 3600, "h"),
+        (3600, "h", 60, "min"),
+        (60, "min", 1, "s"),
+    ):
+        if whole >= size:
+            return f"{whole // size} {unit} {whole % size // smaller_size} {smaller}"
+    return f"{whole} s"
+
+
+def _when(time: str) -> str:
+    """
+    >>> _when("2025-03-02T14:03:59+00:00"), _when("yesterday")
+    ('2 March 2025, 14:03', 'yesterday')
+    """
+    try:
+        moment = datetime.fromisoformat(time)
+    except ValueError:
+        return time
+    return f"{moment.day} {moment:%B %Y, %H:%M}"
+
+
+def _plain(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value, default=str, ensure_ascii=False)

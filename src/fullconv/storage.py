@@ -1,0 +1,61 @@
+"""Writing a file whole or not at all."""
+
+import errno
+import os
+import uuid
+from pathlib import Path
+
+from fullconv.errors import StorageError
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Writes a file so that, whatever happens, the name holds either the old content or all of the new.
+
+    The bytes go to a temporary name in the same folder, reach the disk, and take the name last. Folders that
+    are missing are made.
+
+    Raises:
+        StorageError: the disk is full, or the file may not be written.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write_atomically(Path(folder) / "new" / "a.bin", b"abc")
+    ...     (Path(folder) / "new" / "a.bin").read_bytes()
+    b'abc'
+    """
+    path = Path(path)
+    partial = path.with_name(f".{uuid.uuid4().hex[:12]}.partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with partial.open("xb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(partial, path)
+        except BaseException:
+            partial.unlink(missing_ok=True)
+            raise
+        _sync_folder(path.parent)
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise StorageError(f"disk full: cannot write {path}; free space and try again") from error
+        raise StorageError(
+            f"cannot write {path}: {error.strerror}; choose a folder that may be written"
+        ) from error
+
+
+def write_text_atomically(path: Path, text: str) -> None:
+    """`write_atomically` for text, as UTF-8."""
+    write_atomically(path, text.encode("utf-8"))
+
+
+def _sync_folder(folder: Path) -> None:
+    """Makes a rename outlive a power cut: the name is part of the folder, which has to reach the disk too."""
+    if os.name == "nt":  # Windows opens no folders
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,107 @@
+"""What a training run can be told."""
+
+from pathlib import Path
+from typing import Any, Literal
+
+import pydantic
+import yaml
+from pydantic import BaseModel, ConfigDict, Field
+
+from fullconv.bundle import Architecture
+from fullconv.errors import ConfigError
+
+
+class TrainConfig(BaseModel):
+    """The options of a run; `config.yaml` in the run folder holds them all.
+
+    Sizes are in pixels, (height, width). What is "auto" or null is chosen when the run starts, and written down.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+    data: Path
+    out: Path
+    train_split: str = "train"
+    val_split: str = "val"
+
+    model: str = "fcn8s"
+    backbone: str = "resnet18"
+    backbone_weights: str = "auto"
+    init_from: str | None = None
+    upsampling: Literal["fixed", "learned"] = "fixed"
+    init: Literal["bilinear", "xavier"] = "bilinear"
+    skip_init: Literal["xavier", "zero"] = "xavier"
+    placement: Literal["exact", "half-pixel"] = "exact"
+
+    epochs: int = Field(default=50, ge=1)
+    batch_size: int = Field(default=8, ge=1)
+    crop: tuple[int, int] | None = None
+    scale: tuple[float, float] = (0.5, 2.0)
+    flip: float = Field(default=0.5, ge=0, le=1)
+    jitter: float = Field(default=0.3, ge=0, le=1)
+
+    optimizer: Literal["adamw", "sgd"] = "adamw"
+    lr: float = Field(default=1e-3, gt=0)
+    head_lr_factor: float = Field(default=1.0, gt=0)
+    weight_decay: float = Field(default=1e-2, ge=0)
+    momentum: float = Field(default=0.9, ge=0, lt=1)
+    schedule: Literal["poly", "one-cycle", "constant"] = "poly"
+    warmup: float = Field(default=0.05, ge=0, lt=1)
+    clip: float | None = Field(default=1.0, gt=0)
+    class_weights: Literal["none", "median_frequency", "effective_number"] = "none"
+    label_smoothing: float = Field(default=0.0, ge=0, lt=1)
+
+    seed: int = Field(default=0, ge=0)
+    device: str = "auto"
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    workers: int = Field(default=2, ge=0)
+    log_every: int = Field(default=10, ge=1)
+
+    def architecture(self, num_classes: int) -> Architecture:
+        return Architecture(
+            model=self.model,
+            backbone=self.backbone,
+            num_classes=num_classes,
+            upsampling=self.upsampling,
+            init=self.init,
+            skip_init=self.skip_init,
+            placement=self.placement,
+        )
+
+
+def make_config(values: dict[str, Any], source: str) -> TrainConfig:
+    """Checks values and names the first that is wrong.
+
+    Raises:
+        ConfigError: naming `source`, the option, what was got and what was expected.
+    """
+    try:
+        return TrainConfig.model_validate(values)
+    except pydantic.ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        option = ".".join(str(part) for part in first["loc"])
+        if first["type"] == "extra_forbidden":
+            from fullconv.errors import UnknownNameError
+
+            raise ConfigError(f"{source}: {UnknownNameError('option', option, TrainConfig.model_fields)}") from None
+        raise ConfigError(f"{source}: {option} is {first['input']!r}; {first['msg'].lower()}") from None
+
+
+def read_config(file: Path) -> dict[str, Any]:
+    """The options in a YAML file.
+
+    Raises:
+        ConfigError: unreadable, or not a mapping.
+    """
+    try:
+        values = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ConfigError(f"{file} cannot be read as a configuration: {' '.join(str(error).split())}") from None
+    if not isinstance(values, dict):
+        raise ConfigError(f"{file} holds {type(values).__name__}; expected 'option: value' lines")
+    return values
+
+
+def config_text(config: TrainConfig) -> str:
+    """The configuration as YAML, complete."""
+    return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)

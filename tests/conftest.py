@@ -1,0 +1,21 @@
+"""Fixtures that many tests share."""
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+# A busy machine must not fail a test; the same examples are drawn every time.
+settings.register_profile("fullconv", deadline=None, max_examples=50, derandomize=True)
+settings.load_profile("fullconv")
+
+REAL_DATA = Path(os.environ.get("FULLCONV_REAL_DATA", Path(__file__).parents[2] / "shared" / "data"))
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder of real pictures, masks and weights; tests that need it are skipped where it is absent."""
+    if not REAL_DATA.is_dir():
+        pytest.skip(f"no real data at {REAL_DATA}; set FULLCONV_REAL_DATA to the folder that holds camvid, bag, ...")
+    return REAL_DATA

@@ -17,5 +17,7 @@ REAL_DATA = Path(os.environ.get("FULLCONV_REAL_DATA", Path(__file__).parents[2] 
 def real_data() -> Path:
     """The folder of real pictures, masks and weights; tests that need it are skipped where it is absent."""
     if not REAL_DATA.is_dir():
-        pytest.skip(f"no real data at {REAL_DATA}; set FULLCONV_REAL_DATA to the folder that holds camvid, bag, ...")
+        pytest.skip(
+            f"no real data at {REAL_DATA}; set FULLCONV_REAL_DATA to the folder that holds camvid, bag, ..."
+        )
     return REAL_DATA

@@ -84,7 +84,9 @@ def test_no_code_is_loaded_from_model_files():
                 assert not {"pickle", "marshal", "shelve"} & {alias.name for alias in node.names}, file
 
 
-@pytest.mark.parametrize("command", [["--help"], ["train", "--help"], ["predict", "--help"], ["data", "--help"]])
+@pytest.mark.parametrize(
+    "command", [["--help"], ["train", "--help"], ["predict", "--help"], ["data", "--help"]]
+)
 def test_help_needs_no_torch(command):
     code = (
         "import sys; from fullconv.cli import main\n"

@@ -74,7 +74,9 @@ class Manifest(BaseModel):
 
     @property
     def labels(self) -> LabelSet:
-        return LabelSet(tuple(entry.name for entry in self.classes), tuple(entry.color for entry in self.classes))
+        return LabelSet(
+            tuple(entry.name for entry in self.classes), tuple(entry.color for entry in self.classes)
+        )
 
 
 class Bundle:
@@ -139,7 +141,9 @@ def save_bundle(
         shutil.rmtree(old, ignore_errors=True)
     except OSError as error:
         shutil.rmtree(fresh, ignore_errors=True)
-        raise StorageError(f"cannot write {folder}: {error.strerror}; free space or choose another folder") from None
+        raise StorageError(
+            f"cannot write {folder}: {error.strerror}; free space or choose another folder"
+        ) from None
 
 
 def digest(content: dict[str, Any]) -> str:
@@ -160,7 +164,9 @@ def find_bundle(model: str | Path) -> Path:
             return place
     if not folder.exists():
         raise BundleError(f"no model at {model}; expected a run folder or a bundle folder")
-    raise BundleError(f"{model} holds no model: neither {MANIFEST} nor checkpoints/best; train one with 'fullconv train'")
+    raise BundleError(
+        f"{model} holds no model: neither {MANIFEST} nor checkpoints/best; train one with 'fullconv train'"
+    )
 
 
 def load_bundle(model: str | Path) -> Bundle:
@@ -177,14 +183,20 @@ def load_bundle(model: str | Path) -> Bundle:
     try:
         weights = (folder / WEIGHTS).read_bytes()
     except OSError as error:
-        raise BundleError(f"{folder / WEIGHTS} cannot be read: {error.strerror}; copy the whole folder again") from None
+        raise BundleError(
+            f"{folder / WEIGHTS} cannot be read: {error.strerror}; copy the whole folder again"
+        ) from None
     if hashlib.sha256(weights).hexdigest() != manifest.weights_sha256:
-        raise BundleError(f"{folder / WEIGHTS} is damaged: its SHA-256 is not the one in {MANIFEST}; copy the folder again")
+        raise BundleError(
+            f"{folder / WEIGHTS} is damaged: its SHA-256 is not the one in {MANIFEST}; copy the folder again"
+        )
     try:
         network = manifest.architecture.build()
         network.load_state_dict(safetensors.torch.load(weights))
     except (FullconvError, RuntimeError, safetensors.SafetensorError) as error:
-        raise BundleError(f"{folder} does not load: {str(error).splitlines()[0]}; was it made by another version?") from None
+        raise BundleError(
+            f"{folder} does not load: {str(error).splitlines()[0]}; was it made by another version?"
+        ) from None
     return Bundle(network.eval(), manifest, folder)
 
 

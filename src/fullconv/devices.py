@@ -1,6 +1,5 @@
 """Where to compute, and in which precision."""
 
-from contextlib import AbstractContextManager
 from typing import Literal
 
 import torch
@@ -11,7 +10,7 @@ Precision = Literal["fp32", "bf16"]
 
 
 def pick_device(name: str = "auto") -> torch.device:
-    """"auto" is the GPU where there is one, else the CPU; any other name is torch's.
+    """ "auto" is the GPU where there is one, else the CPU; any other name is torch's.
 
     Raises:
         ConfigError: no such device.
@@ -22,12 +21,14 @@ def pick_device(name: str = "auto") -> torch.device:
         device = torch.device(name)
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError) as error:
-        raise ConfigError(f"device {name!r} cannot be used ({str(error).splitlines()[0]}); expected 'auto', 'cpu' or 'cuda'") from None
+        raise ConfigError(
+            f"device {name!r} cannot be used ({str(error).splitlines()[0]}); expected 'auto', 'cpu' or 'cuda'"
+        ) from None
     return device
 
 
 def pick_precision(name: str, device: torch.device) -> Precision:
-    """"auto" is bfloat16 where the machine computes it natively, and so gains from it, else float32.
+    """ "auto" is bfloat16 where the machine computes it natively, and so gains from it, else float32.
 
     Raises:
         ConfigError: not "auto", "fp32" or "bf16".
@@ -38,10 +39,14 @@ def pick_precision(name: str, device: torch.device) -> Precision:
         raise ConfigError(f"precision {name!r} is not known; expected auto, fp32 or bf16")
     if device.type == "cuda":
         return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
-    capabilities = torch.cpu.get_capabilities() if device.type == "cpu" and hasattr(torch.cpu, "get_capabilities") else {}
+    capabilities = (
+        torch.cpu.get_capabilities()
+        if device.type == "cpu" and hasattr(torch.cpu, "get_capabilities")
+        else {}
+    )
     return "bf16" if capabilities.get("amx_bf16") or capabilities.get("avx512_bf16") else "fp32"
 
 
-def autocast(device: torch.device, precision: Precision) -> AbstractContextManager[None]:
+def autocast(device: torch.device, precision: Precision) -> torch.autocast:
     """A context in which convolutions and matrix products run in `precision`."""
     return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")

@@ -60,7 +60,9 @@ def download(address: str, folder: Path | None = None, mirrors: tuple[str, ...] 
             partial.unlink()
             failures.append(f"{source}: SHA-256 is {got[:16]}..., expected {expected[:16]}...")
     except OSError as error:
-        raise StorageError(f"cannot write {partial}: {error.strerror}; free space or set FULLCONV_CACHE") from None
+        raise StorageError(
+            f"cannot write {partial}: {error.strerror}; free space or set FULLCONV_CACHE"
+        ) from None
     raise RunError(f"download failed: {'; '.join(failures)}; fetch {name} by hand into {target.parent}")
 
 

@@ -39,8 +39,8 @@ def overlay(
         label_map: integer (H, W), ids of `labels`, 255 for void.
         labels: names and colours of the classes.
         opacity: 0 shows the picture alone, 1 the class colours alone.
-        legend: adds a panel, below a wide picture or to the right of a tall one, with the colour, name and share
-            of each class present. The picture stays in the upper left corner and is never covered.
+        legend: adds a panel, below a wide picture or to the right of a tall one, with the colour, name and
+            share of each class present. The picture stays in the upper left corner and is never covered.
 
     Returns:
         An RGB picture, with `legend=False` of exactly the picture's size.

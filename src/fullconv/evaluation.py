@@ -15,7 +15,11 @@ from fullconv.preprocessing import Preprocessing
 
 
 def picture_logits(
-    model: nn.Module, picture: np.ndarray, preprocessing: Preprocessing, device: torch.device, precision: Precision
+    model: nn.Module,
+    picture: np.ndarray,
+    preprocessing: Preprocessing,
+    device: torch.device,
+    precision: Precision,
 ) -> torch.Tensor:
     """The scores of every pixel of one picture.
 

@@ -2,11 +2,12 @@
 
 import math
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from fullconv.errors import InputError, UnknownNameError
 from fullconv.labels import IGNORE_INDEX
@@ -33,6 +34,8 @@ def cross_entropy(
     An id in `labels` that is no class is an InputError on a CPU. On a GPU it is a device-side assertion: to
     look for it there would make every step wait, and masks are checked as they are read.
 
+    Without label smoothing, a loss computed on a CPU can be differentiated once: it gives up its memory for that.
+
     Args:
         logits: (N, K, H, W) floating point, any range; computed in float32 at least.
         labels: (N, H, W) int64 or uint8, class ids 0..K-1 or `ignore_index`.
@@ -55,35 +58,67 @@ def cross_entropy(
     """
     _check_arguments(logits, labels, weight, label_smoothing, reduction)
     labels = labels.long()
-    dtype = torch.promote_types(logits.dtype, torch.float32)
-    if weight is not None:
-        weight = weight.to(logits.device, dtype)
-    # On a CPU a picture at a time keeps the temporaries in the cache: 1.7 times as fast for a batch of eight.
-    step = 1 if logits.device.type == "cpu" else max(len(logits), 1)
-    total = logits.new_zeros((), dtype=dtype)
-    for scores, targets in zip(logits.split(step), labels.split(step), strict=True):
-        try:
-            # Unreduced and then summed, because torch's own sum is not deterministic on a GPU.
-            losses = F.cross_entropy(
-                scores.to(dtype),
-                targets,
-                weight=weight,
-                ignore_index=ignore_index,
-                label_smoothing=label_smoothing,
-                reduction="none",
-            )
-        except IndexError:
-            raise InputError(_bad_id_message(targets, logits.shape[1], ignore_index)) from None
-        total = total + losses.sum()
-    return total if reduction == "sum" else total / _valid_weight(labels, weight, ignore_index).to(dtype)
-
-
-def _valid_weight(labels: Tensor, weight: Tensor | None, ignore_index: int) -> Tensor:
-    """() the number or weight of the valid pixels; infinite instead of 0, so that a loss over it is 0."""
     valid = labels != ignore_index
-    pixel_weight = 1.0 if weight is None else weight[labels.masked_fill(~valid, 0)]
-    total = (valid * pixel_weight).sum()
-    return total.masked_fill(total == 0, math.inf)
+    index = labels.masked_fill(~valid, 0)
+    on_cpu = logits.device.type == "cpu"
+    if on_cpu:
+        _check_ids(index, logits.shape[1], ignore_index)
+    logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
+    if weight is not None:
+        weight = weight.to(logits)
+    pixel_weight = valid.to(logits.dtype) if weight is None else weight[index] * valid  # (N, H, W)
+    if on_cpu and label_smoothing == 0:
+        total = _WeightedSum.apply(logits, index, pixel_weight)
+    else:
+        # Unreduced and then summed, because torch's own sum is not deterministic on a GPU.
+        total = F.cross_entropy(
+            logits,
+            labels,
+            weight=weight,
+            ignore_index=ignore_index,
+            label_smoothing=label_smoothing,
+            reduction="none",
+        ).sum()
+    if reduction == "sum":
+        return total
+    norm = pixel_weight.sum()
+    return total / norm.masked_fill(norm == 0, math.inf)  # 0 where nothing counts
+
+
+class _WeightedSum(torch.autograd.Function):
+    """The sum over pixels of weight × cross-entropy, for a CPU.
+
+    There the time goes into fresh memory for tensors of the logits' size. Torch takes three; this takes one, in
+    which the log-probabilities become the gradient, at half to two thirds of the time.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, logits: Tensor, index: Tensor, pixel_weight: Tensor) -> Tensor:
+        log_p = F.log_softmax(logits, dim=1)
+        ctx.save_for_backward(log_p, index, pixel_weight)
+        losses = -log_p.gather(1, index[:, None])[:, 0] * pixel_weight
+        return losses.masked_fill_(pixel_weight == 0, 0).sum()  # not nan where a score is -inf
+
+    @staticmethod
+    @once_differentiable
+    def backward(  # pyright: ignore[reportIncompatibleMethodOverride]
+        ctx: Any, slope: Tensor
+    ) -> tuple[Tensor, None, None]:
+        log_p, index, pixel_weight = ctx.saved_tensors
+        scale = (pixel_weight * slope)[:, None]
+        grad = log_p.exp_().mul_(scale).scatter_add_(1, index[:, None], -scale)
+        return grad, None, None
+
+
+def _check_ids(index: Tensor, num_classes: int, ignore_index: int) -> None:
+    if index.numel() == 0:
+        return
+    low, high = (extreme.item() for extreme in index.aminmax())
+    if low < 0 or high >= num_classes:
+        raise InputError(
+            f"labels hold the id {low if low < 0 else high}; expected class ids 0..{num_classes - 1}, "
+            f"or {ignore_index} for void; check the masks with `fullconv data check`"
+        )
 
 
 def _check_arguments(
@@ -109,14 +144,6 @@ def _check_arguments(
         raise InputError(f"cross_entropy got label_smoothing {label_smoothing}; expected 0..1")
     if reduction not in ("mean", "sum"):
         raise UnknownNameError("reduction", reduction, ["mean", "sum"])
-
-
-def _bad_id_message(labels: Tensor, num_classes: int, ignore_index: int) -> str:
-    bad = labels[((labels < 0) | (labels >= num_classes)) & (labels != ignore_index)][0].item()
-    return (
-        f"labels hold the id {bad}; expected class ids 0..{num_classes - 1}, or {ignore_index} for void; "
-        "check the masks with `fullconv data check`"
-    )
 
 
 def class_weights(

@@ -29,5 +29,7 @@ class Preprocessing:
         """
         pictures = pictures.to(device, non_blocking=True)
         scale = 1 / (255 * torch.tensor(self.std, device=device)).view(1, 3, 1, 1)
-        shift = -(torch.tensor(self.mean, device=device) / torch.tensor(self.std, device=device)).view(1, 3, 1, 1)
+        shift = -(torch.tensor(self.mean, device=device) / torch.tensor(self.std, device=device)).view(
+            1, 3, 1, 1
+        )
         return torch.addcmul(shift, pictures.float(), scale).contiguous(memory_format=torch.channels_last)

@@ -35,7 +35,9 @@ def test_constant_scores_give_constant_answers_at_every_residue(name, backbone):
             torch.testing.assert_close(logits, torch.full_like(logits, want))
 
 
-def shifted_pair(model: nn.Module, canvas: torch.Tensor, size: int, shift: int) -> tuple[torch.Tensor, torch.Tensor]:
+def shifted_pair(
+    model: nn.Module, canvas: torch.Tensor, size: int, shift: int
+) -> tuple[torch.Tensor, torch.Tensor]:
     """The answers, where both see it, for a picture and for the same picture `shift` columns further on."""
     with torch.inference_mode():
         here, there = model(canvas[..., :size]), model(canvas[..., shift : shift + size])
@@ -156,7 +158,11 @@ def test_zero_skips_leave_the_coarse_answer():
 def test_gradients_reach_every_layer():
     model = network("fcn4s", "resnet18", upsampling="learned").train()
     model(torch.randn(2, 3, 65, 65)).square().mean().backward()
-    missing = [name for name, parameter in model.named_parameters() if parameter.grad is None or not parameter.grad.any()]
+    missing = [
+        name
+        for name, parameter in model.named_parameters()
+        if parameter.grad is None or not parameter.grad.any()
+    ]
     assert not missing
 
 
@@ -169,7 +175,9 @@ def test_golden_logits():
             parameter.copy_((wave * 0.05 + (1.0 if parameter.dim() == 1 else 0.0)).view_as(parameter))
         ramp = torch.linspace(-1, 1, 45 * 53, dtype=torch.float64).view(1, 1, 45, 53).expand(1, 3, 45, 53)
         logits = model(ramp)
-    got = [round(logits[0, k, y, x].item(), 6) for k, y, x in ((0, 0, 0), (1, 22, 26), (2, 44, 52), (0, 44, 0))]
+    got = [
+        round(logits[0, k, y, x].item(), 6) for k, y, x in ((0, 0, 0), (1, 22, 26), (2, 44, 52), (0, 44, 0))
+    ]
     assert got == GOLDEN
 
 

@@ -8,10 +8,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fullconv.errors import InputError
-from fullconv.ops.bilinear import LearnedUpsampling, Placement, bilinear_kernel, interpolation_matrix, upsample
+from fullconv.ops.bilinear import (
+    LearnedUpsampling,
+    Placement,
+    bilinear_kernel,
+    interpolation_matrix,
+    upsample,
+)
 
 placements = st.builds(
-    Placement, factor=st.integers(1, 9).map(float), shift=st.integers(-16, 24).map(lambda quarters: quarters / 4)
+    Placement,
+    factor=st.integers(1, 9).map(float),
+    shift=st.integers(-16, 24).map(lambda quarters: quarters / 4),
 )
 
 
@@ -43,7 +51,9 @@ def test_constant_scores_stay_constant(placement, cells, size):
 
 @given(st.integers(1, 8), st.integers(1, 6), st.integers(1, 6))
 def test_half_pixel_placement_is_torchs_interpolate(factor, rows, columns):
-    scores = torch.randn(2, 3, rows, columns, dtype=torch.float64, generator=torch.Generator().manual_seed(factor))
+    scores = torch.randn(
+        2, 3, rows, columns, dtype=torch.float64, generator=torch.Generator().manual_seed(factor)
+    )
     place = (Placement.half_pixel(factor),) * 2
     want = F.interpolate(scores, scale_factor=factor, mode="bilinear", align_corners=False)
     torch.testing.assert_close(upsample(scores, place, (rows * factor, columns * factor)), want)
@@ -68,7 +78,9 @@ def test_strips_are_parts_of_the_whole():
 def test_learned_upsampling_starts_as_exact_upsampling(placement_hw, cells, size):
     layer = LearnedUpsampling(2, placement_hw)
     scores = torch.randn(1, 2, *cells, generator=torch.Generator().manual_seed(1))
-    torch.testing.assert_close(layer(scores, size), upsample(scores, placement_hw, size), rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(
+        layer(scores, size), upsample(scores, placement_hw, size), rtol=1e-5, atol=1e-5
+    )
 
 
 def test_learned_upsampling_learns_and_can_start_elsewhere():

@@ -22,7 +22,14 @@ windows = st.builds(
 def layer(window: Window) -> nn.Module:
     if window.transposed:
         return nn.ConvTranspose1d(
-            1, 1, window.kernel, window.stride, window.padding, window.output_padding, dilation=window.dilation, bias=False
+            1,
+            1,
+            window.kernel,
+            window.stride,
+            window.padding,
+            window.output_padding,
+            dilation=window.dilation,
+            bias=False,
         )
     return nn.Conv1d(1, 1, window.kernel, window.stride, window.padding, window.dilation, bias=False)
 
@@ -62,7 +69,11 @@ def test_output_size_is_torchs(window, size):
 
 
 @given(
-    kernel=st.integers(1, 6), stride=st.integers(1, 4), padding=st.integers(0, 2), extra=st.integers(0, 3), size=st.integers(1, 12)
+    kernel=st.integers(1, 6),
+    stride=st.integers(1, 4),
+    padding=st.integers(0, 2),
+    extra=st.integers(0, 3),
+    size=st.integers(1, 12),
 )
 def test_transposed_output_size_is_torchs(kernel, stride, padding, extra, size):
     window = Window(kernel, stride, padding, transposed=True, output_padding=min(extra, stride - 1))

@@ -6,7 +6,14 @@ import time
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
 from fullconv.training.runlog import Event
 
@@ -75,15 +82,22 @@ class TrainingDisplay:
         elif kind == "tick" and self.task is not None:
             self.bar.update(self.task, completed=event["step"], figures=self.figures)
         elif kind == "step":
-            self.figures = f"loss {event['loss']:.3f}  lr {event['lr']:.1e}  {event['images_per_second']:.1f} images/s"
+            self.figures = (
+                f"loss {event['loss']:.3f}  lr {event['lr']:.1e}  {event['images_per_second']:.1f} images/s"
+            )
             if not self.bar.console.is_terminal and time.monotonic() - self.spoke > PLAIN_SECONDS:
-                self.line(f"step {event['step']}/{self.num_steps}  {self.figures}  {self.left(event['step'])}")
+                self.line(
+                    f"step {event['step']}/{self.num_steps}  {self.figures}  {self.left(event['step'])}"
+                )
         elif kind == "epoch":
-            val = event["val"]
-            mark = "  best so far" if event["best"] else ""
+            val, mark = event["val"], "  best so far" if event["best"] else ""
+            scores = (
+                ""
+                if val is None
+                else f"mean IU {percent(val['mean_iou'])}  pixel accuracy {percent(val['pixel_accuracy'])}  "
+            )
             self.line(
-                f"epoch {event['epoch']}  loss {event['train_loss']:.3f}  mean IU {percent(val['mean_iou'])}  "
-                f"pixel accuracy {percent(val['pixel_accuracy'])}  {self.left(event['step'])}{mark}"
+                f"epoch {event['epoch']}  loss {event['train_loss']:.3f}  {scores}{self.left(event['step'])}{mark}"
             )
 
     def start(self, event: Event) -> None:

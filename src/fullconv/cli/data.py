@@ -25,4 +25,6 @@ def sample(dst: Path, num_train: int, num_val: int, seed: int, as_json: bool) ->
     if as_json:
         print_json({"data": str(folder), "train": num_train, "val": num_val, "seed": seed})
     else:
-        print(f"{folder}: {num_train} training and {num_val} validation scenes; try 'fullconv train {dst} --out runs/sample'")
+        print(
+            f"{folder}: {num_train} training and {num_val} validation scenes; try 'fullconv train {dst} --out runs/sample'"
+        )

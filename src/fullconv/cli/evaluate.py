@@ -9,11 +9,18 @@ import click
 @click.argument("model")
 @click.argument("data", type=click.Path(path_type=Path))
 @click.option("--split", default="val", show_default=True, help="Which of the data set's splits.")
-@click.option("--out", type=click.Path(path_type=Path), default=None, help="Folder for evaluation.json and a sample grid.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    default=None,
+    help="Folder for evaluation.json and a sample grid.",
+)
 @click.option("--device", default="auto", show_default=True)
 @click.option("--precision", type=click.Choice(["auto", "fp32", "bf16"]), default="auto", show_default=True)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
-def evaluate(model: str, data: Path, split: str, out: Path | None, device: str, precision: str, as_json: bool) -> None:
+def evaluate(
+    model: str, data: Path, split: str, out: Path | None, device: str, precision: str, as_json: bool
+) -> None:
     """Measure MODEL on the masks of DATA, every picture at its own size.
 
     MODEL is a run folder or a bundle folder. Figures are over the whole split: one confusion matrix, in which void pixels do
@@ -40,7 +47,13 @@ def evaluate(model: str, data: Path, split: str, out: Path | None, device: str, 
                 shown.append((picture, label_map, truth))
 
         confusion = run_evaluation(
-            segmenter.model, samples, segmenter.labels, segmenter.preprocessing, segmenter.device, segmenter.precision, seen
+            segmenter.model,
+            samples,
+            segmenter.labels,
+            segmenter.preprocessing,
+            segmenter.device,
+            segmenter.precision,
+            seen,
         )
     figures = confusion.summary(segmenter.labels.names, len(samples), split)
     if out is not None:
@@ -58,6 +71,10 @@ def same_classes(own: tuple[str, ...], found: tuple[str, ...], model: str, data:
     if own == found:
         return
     if len(own) != len(found):
-        raise DataError(f"{model} knows {len(own)} classes, {data} has {len(found)}; evaluate on data with the same classes")
+        raise DataError(
+            f"{model} knows {len(own)} classes, {data} has {len(found)}; evaluate on data with the same classes"
+        )
     first = next(i for i, names in enumerate(zip(own, found, strict=True)) if names[0] != names[1])
-    raise DataError(f"class {first} is {own[first]!r} in {model} and {found[first]!r} in {data}; give both the same class list")
+    raise DataError(
+        f"class {first} is {own[first]!r} in {model} and {found[first]!r} in {data}; give both the same class list"
+    )

@@ -26,10 +26,11 @@ def models(name: str | None, backbone: str, classes: int, as_json: bool) -> None
     print(f"over {backbone}, {classes} classes\n")
     print("model    parameters  stride  receptive field")
     for row in rows:
-        print(f"{row['name']:8} {row['parameters'] / 1e6:8.2f} M  {row['stride']:>6}  {row['receptive_field']:>12} px")
+        print(
+            f"{row['name']:8} {row['parameters'] / 1e6:8.2f} M  {row['stride']:>6}  {row['receptive_field']:>12} px"
+        )
     if name:
         print("\nstride  channels  first cell's centre  receptive field")
-        for feature in rows[0]["features"]:
-            print(
-                f"{feature['stride']:>6}  {feature['channels']:>8}  {feature['offset']:>16} px  {feature['receptive_field']:>12} px"
-            )
+        for row in rows[0]["features"]:
+            place = f"{row['offset']:>16} px  {row['receptive_field']:>12} px"
+            print(f"{row['stride']:>6}  {row['channels']:>8}  {place}")

@@ -44,7 +44,9 @@ def predict(
     done = len(pictures) - failed
     say(f"{done} of {len(pictures)} pictures labelled, in {out}")
     if failed:
-        raise FullconvError(f"{failed} of {len(pictures)} pictures could not be labelled; they are listed above")
+        raise FullconvError(
+            f"{failed} of {len(pictures)} pictures could not be labelled; they are listed above"
+        )
 
 
 def parse_kinds(save: str) -> set[str]:

@@ -12,10 +12,14 @@ from click.core import ParameterSource
 class CropSize(click.ParamType):
     name = "HxW"
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, int]:
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[int, int]:
         found = re.fullmatch(r"(\d+)x(\d+)", str(value))
         if found is None or "0" in found.groups():
-            self.fail(f"{value!r} is not a size; expected HEIGHTxWIDTH in pixels, for example 320x480", param, ctx)
+            self.fail(
+                f"{value!r} is not a size; expected HEIGHTxWIDTH in pixels, for example 320x480", param, ctx
+            )
         return int(found[1]), int(found[2])
 
 
@@ -33,20 +37,35 @@ class CropSize(click.ParamType):
 )
 @click.option("--epochs", type=int, default=50, show_default=True)
 @click.option("--batch-size", type=int, default=8, show_default=True)
-@click.option("--crop", type=CropSize(), default=None, help="Training crop; default: the pictures' size, up to 480x480.")
+@click.option(
+    "--crop", type=CropSize(), default=None, help="Training crop; default: the pictures' size, up to 480x480."
+)
 @click.option("--lr", type=float, default=1e-3, show_default=True, help="Highest learning rate.")
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, ...")
 @click.option("--precision", type=click.Choice(["auto", "fp32", "bf16"]), default="auto", show_default=True)
 @click.option("--workers", type=int, default=2, show_default=True, help="Processes that read pictures.")
 @click.option("--resume", is_flag=True, help="Go on from the newest state in the run folder.")
-@click.option("--init", "init_from", default=None, metavar="MODEL", help="Start from another model's weights.")
+@click.option(
+    "--init", "init_from", default=None, metavar="MODEL", help="Start from another model's weights."
+)
 @click.option("--config", "config_file", type=click.Path(path_type=Path), help="YAML file of options.")
-@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Any option of config.yaml; may be repeated.")
+@click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Any option of config.yaml; may be repeated.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the run's events as JSON lines on stdout.")
 @click.pass_context
 def train(
-    ctx: click.Context, config_file: Path | None, settings: tuple[str, ...], resume: bool, as_json: bool, **options: Any
+    ctx: click.Context,
+    config_file: Path | None,
+    settings: tuple[str, ...],
+    resume: bool,
+    as_json: bool,
+    **options: Any,
 ) -> None:
     """Train a network on the pictures and masks in DATA.
 
@@ -84,7 +103,11 @@ def train(
 
 
 def gather(
-    options: dict[str, Any], given: set[str], config_file: Path | None, settings: tuple[str, ...], resume: bool
+    options: dict[str, Any],
+    given: set[str],
+    config_file: Path | None,
+    settings: tuple[str, ...],
+    resume: bool,
 ) -> dict[str, Any]:
     """The run's options from, in rising order of authority: defaults, --config, --set, what was typed."""
     from fullconv.errors import ConfigError
@@ -93,13 +116,21 @@ def gather(
     typed = {name: value for name, value in options.items() if name in given} | dict(map(setting, settings))
     if not resume:
         return options | (read_config(config_file) if config_file else {}) | typed
-    stored = read_config(options["out"] / "config.yaml") if (options["out"] / "config.yaml").exists() else options
+    stored = (
+        read_config(options["out"] / "config.yaml") if (options["out"] / "config.yaml").exists() else options
+    )
     # Where things are and how they are fetched may change; what decides the numbers may not.
-    free = {"data": str(options["data"]), "out": str(options["out"]), "workers": options["workers"] if "workers" in given else stored["workers"]}
+    free = {
+        "data": str(options["data"]),
+        "out": str(options["out"]),
+        "workers": options["workers"] if "workers" in given else stored["workers"],
+    }
     for name, value in typed.items():
         value = list(value) if isinstance(value, tuple) else value
         if name not in free and stored.get(name) != value:
-            raise ConfigError(f"--resume: {name} is {value!r}, but {options['out']} was trained with {stored.get(name)!r}; leave it away")
+            raise ConfigError(
+                f"--resume: {name} is {value!r}, but {options['out']} was trained with {stored.get(name)!r}; leave it away"
+            )
     return stored | free
 
 

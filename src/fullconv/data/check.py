@@ -98,21 +98,19 @@ def _warnings(samples: Sequence[Sample], per_mask: np.ndarray, labels: LabelSet)
     absent = [name for index, name in enumerate(labels.names) if totals[index] == 0]
     if absent:
         lines.append(
-            f"no pixel of {', '.join(absent)} in {len(samples)} masks; training cannot learn such a class, "
-            "metrics leave it out"
+            f"no pixel of {', '.join(absent)} in {len(samples)} masks; what is not there cannot be learnt, "
+            "and the mean IU leaves it out"
         )
     binary = np.flatnonzero(void & (per_mask[:, 1] == 0) & (per_mask[:, 0] > 0))
     if labels.num_classes == 2 and binary.size:
         lines.append(
-            f"{binary.size} of {len(samples)} masks hold only {labels.names[0]!r} and void, e.g. "
-            f"{samples[binary[0]].mask}; "
-            f"255 always means void: where it is meant to be {labels.names[1]!r}, write 1 instead"
+            f"{samples[binary[0]].mask}: holds only {labels.names[0]!r} and void, like {binary.size} "
+            f"of {len(samples)} masks; 255 always means void: write 1 where {labels.names[1]!r} is meant"
         )
     empty = np.flatnonzero(per_mask[:, IGNORE_INDEX] == per_mask.sum(1))
     if empty.size:
         lines.append(
-            f"{empty.size} of {len(samples)} masks are void all over, e.g. {samples[empty[0]].mask}; "
-            "nothing is learnt from "
-            "them; leave them out or label them"
+            f"{samples[empty[0]].mask}: is void all over, like {empty.size} of {len(samples)} masks; nothing "
+            "is learnt from such a mask; label it or leave it out"
         )
     return tuple(lines)

@@ -125,8 +125,7 @@ def infer_labels(masks: Sequence[Path]) -> LabelSet:
             highest = max(highest, *ids, 0)
             if highest > IGNORE_INDEX:
                 raise DataError(
-                    f"{path}: holds id {highest}; expected at most 255 classes; merge classes or mend the "
-                    "masks"
+                    f"{path}: holds id {highest}; expected 0..255; merge classes or mend the mask"
                 )
             if palette is not None:
                 colors = {index: tuple(palette[index].tolist()) for index in ids} | colors
@@ -146,8 +145,7 @@ def _stored_ids(path: Path) -> tuple[list[int], np.ndarray | None]:
     pixels, palette = read_stored(path)
     if pixels.ndim == 3:
         raise DataError(
-            f"{path}: is colour-coded, and nothing says which colour is which class; write a dataset.yaml "
-            "beside, for "
-            f"example: {EXAMPLE}"
+            f"{path}: is colour-coded, and nothing says which colour is which class; expected a dataset.yaml "
+            f"in the data set's folder, for example: {EXAMPLE}"
         )
     return np.flatnonzero(np.bincount(pixels.ravel())).tolist(), palette

@@ -58,9 +58,7 @@ class Dataset:
         """
         if name not in self.splits:
             there = ", ".join(f"{split!r} ({len(samples)})" for split, samples in self.splits.items())
-            raise DataError(
-                f"{self.root}: has no split {name!r}; there is {there}; splits without masks are left out"
-            )
+            raise DataError(f"{self.root}: got split {name!r}, expected one that has masks: {there}")
         return self.splits[name]
 
 
@@ -92,7 +90,7 @@ def open_dataset(folder: Path | str) -> Dataset:
     if not folder.exists():
         raise DataError(f"{folder}: no such folder; expected a data set; check the path")
     if not folder.is_dir():
-        raise DataError(f"{folder}: is a file; expected a data set's folder")
+        raise DataError(f"{folder}: is a file; expected a data set's folder; unpack it first")
     place = _find_place(folder)
     layout, splits = _find_splits(place)
     name, labels = _find_labels(folder, place, splits)
@@ -128,22 +126,16 @@ def _find_splits(place: _Place) -> tuple[str, dict[str, tuple[Sample, ...]]]:
     in_trees = any("/" in key for key in pictures)
     names: dict[str, list[str]] = {split: _listed_names(path) for split, path in place.lists.items()}
     for split, tree in trees.items():
-        names.setdefault(
-            split, [key.removeprefix(f"{tree}/") for key in pictures if key.startswith(f"{tree}/")]
-        )
-    kind = (
-        "VOCdevkit"
-        if place.is_voc
-        else f"{'twin trees' if in_trees else 'flat'} {place.pictures.name}/ + {place.masks.name}/"
-    )
+        inside = [key.removeprefix(f"{tree}/") for key in pictures if key.startswith(f"{tree}/")]
+        names.setdefault(split, inside)
+    kind = f"{'twin trees' if in_trees else 'flat'} {place.pictures.name}/ + {place.masks.name}/"
+    kind = "VOCdevkit" if place.is_voc else kind
     if place.lists:
         layout = f"{kind} with lists {', '.join(path.name for path in place.lists.values())}"
     elif in_trees:
         layout = kind
     else:
-        layout = (
-            f"{kind} without lists: val is the tenth of the names with the lowest SHA-256, train the rest"
-        )
+        layout = f"{kind} without lists; val is a tenth, chosen by the names' SHA-256"
         names = _tenth_for_val(list(pictures))
 
     splits = {}
@@ -154,9 +146,8 @@ def _find_splits(place: _Place) -> tuple[str, dict[str, tuple[Sample, ...]]]:
     if not splits:
         key, picture = next(iter(pictures.items()))
         raise DataError(
-            f"{place.masks}: none of {len(pictures)} pictures has a mask there; expected "
-            f"{place.masks / key}.png for "
-            f"{picture}; give each mask its picture's name"
+            f"{place.masks}: none of {len(pictures)} pictures has a mask there; for {picture} expected "
+            f"{place.masks / key}.png; give each mask its picture's name"
         )
     return layout, splits
 
@@ -169,9 +160,8 @@ def _pairs(
     absent = [name for name, key in keys.items() if key not in pictures]
     if absent:
         raise DataError(
-            f"{place.lists[split]}: {len(absent)} of its {len(names)} names have no picture, first "
-            f"{absent[0]!r}; "
-            f"expected {place.pictures / absent[0]}.jpg or .png; add the files or remove the names"
+            f"{place.lists[split]}: {len(absent)} of its {len(names)} names have no picture; for "
+            f"{absent[0]!r} expected {place.pictures / absent[0]}.jpg or .png; add them or drop the names"
         )
     mask_keys = {name: key if key in masks else name for name, key in keys.items()}
     samples = tuple(
@@ -179,10 +169,11 @@ def _pairs(
     )
     if samples and len(samples) < len(names):
         missing = [name for name, key in mask_keys.items() if key not in masks]
+        key = keys[missing[0]]
+        also = f", also of {', '.join(missing[1:4])}" if len(missing) > 1 else ""
         raise DataError(
-            f"{pictures[keys[missing[0]]]}: its mask {place.masks / keys[missing[0]]}.png is missing; "
-            f"split {split!r} lacks "
-            f"{len(missing)} of {len(names)} masks; add them, or take these pictures out of the split"
+            f"{pictures[key]}: its mask is missing; expected {place.masks / key}.png; split {split!r} lacks "
+            f"{len(missing)} of {len(names)} masks{also}; add them or take these pictures out of the split"
         )
     return samples
 
@@ -218,8 +209,7 @@ def _files_by_key(folder: Path) -> dict[str, Path]:
         key = path.relative_to(folder).with_suffix("").as_posix()
         if key in files:
             raise DataError(
-                f"{path} and {files[key].name} have one name; expected one file for each; remove or rename "
-                "one"
+                f"{path}: has the same name as {files[key].name}; expected one file for each; remove one"
             )
         files[key] = path
     return files

@@ -113,8 +113,8 @@ def training_loader(
             if "DataLoader worker" not in str(error):
                 raise
             raise RunError(
-                f"a loading process died, perhaps for want of memory ({error}); use fewer workers or a "
-                "smaller batch"
+                f"a loading process died, perhaps for want of memory; use fewer workers "
+                f"or smaller batches ({error})"
             ) from error
         if batch is None:
             return

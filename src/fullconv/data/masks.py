@@ -57,9 +57,9 @@ def read_mask(path: Path | str, labels: LabelSet) -> np.ndarray:
     if unknown and by_color is None:
         also = f" (and {len(unknown) - 1} more such ids)" if len(unknown) > 1 else ""
         raise DataError(
-            f"{path}: id {unknown[0]} on {counts[unknown[0]]} pixels{also} is none of the {num_classes} classes; "
-            f"expected 0..{num_classes - 1}, or 255 for void; add the class to dataset.yaml or list the id there "
-            "under ignore:"
+            f"{path}: id {unknown[0]} on {counts[unknown[0]]} pixels{also} is none of the {num_classes} "
+            f"classes; expected 0..{num_classes - 1}, or 255 for void; add the class to dataset.yaml "
+            "or list the id there under ignore:"
         )
     if unknown and by_color is not None:
         ids = by_color
@@ -68,8 +68,8 @@ def read_mask(path: Path | str, labels: LabelSet) -> np.ndarray:
         other = by_color[index]
         name = labels.names[other] if other < num_classes else "void"
         raise DataError(
-            f"{path}: id {index} has the colour of {name!r}, id {other}; expected ids and palette to agree; correct "
-            "the colours in dataset.yaml or, if the ids are wrong, save the mask as RGB"
+            f"{path}: id {index} has the colour of {name!r}, id {other}; expected ids and palette to agree; "
+            "correct the colours in dataset.yaml or, if the ids are wrong, save the mask as RGB"
         )
     table = np.full(counts.size, IGNORE_INDEX, np.uint8)
     for index, label in ids.items():
@@ -124,10 +124,8 @@ def write_mask(path: Path | str, label_map: np.ndarray, labels: LabelSet) -> Non
         labels: the classes.
     """
     if label_map.ndim != 2 or label_map.dtype not in (np.uint8, np.uint16):
-        raise InputError(
-            f"{path}: got a label map {label_map.shape} of {label_map.dtype}; expected (H, W) of uint8 or "
-            "uint16"
-        )
+        got = f"got a label map {label_map.shape} of {label_map.dtype}"
+        raise InputError(f"{path}: {got}; expected (H, W) of uint8 or uint16; convert it")
     image = Image.fromarray(np.ascontiguousarray(label_map))
     if label_map.dtype == np.uint8:
         image.putpalette(palette_of(labels)[:256].tobytes())
@@ -169,7 +167,7 @@ def _class_of_color(labels: LabelSet) -> dict[Color, int]:
 def _ids_by_palette(
     palette: np.ndarray | None, indices: list[int], labels: LabelSet
 ) -> dict[int, int] | None:
-    """The id of each index by its colour, or None unless the colours differ and each is a class's or void's."""
+    """The id of each index by its colour, or None unless the colours differ and all are known."""
     if palette is None:
         return None
     by_color = _class_of_color(labels)

@@ -105,8 +105,7 @@ def open_header(stream: BinaryIO, name: str, max_pixels: int = MAX_PIXELS) -> Im
         if stream.seek(0, 2) == 0:
             raise PictureError(f"{name}: is empty (0 bytes); copy or export it again") from None
         raise PictureError(
-            f"{name}: is not a picture that can be read; expected JPEG, PNG, WebP, BMP, TIFF, GIF or PPM; "
-            "convert it"
+            f"{name}: is not a picture; expected JPEG, PNG, WebP, BMP, TIFF, GIF or PPM; convert or remove it"
         ) from None
     if image.width * image.height > max_pixels:
         raise PictureError(_too_large(name, f"{image.width} x {image.height}", max_pixels))
@@ -150,8 +149,7 @@ def load_upright(image: Image.Image, name: str) -> Image.Image:
 
 
 def to_rgb(image: Image.Image, name: str = "picture") -> np.ndarray:
-    """A Pillow image of any mode as (H, W, 3) uint8 RGB; 16-bit grey is scaled by 1/257, so that white stays
-    white.
+    """A Pillow image of any mode as (H, W, 3) uint8 RGB; 16-bit grey is scaled by 1/257: white stays white.
 
     >>> to_rgb(Image.new("CMYK", (1, 1), (0, 0, 0, 255))).tolist()
     [[[0, 0, 0]]]
@@ -159,23 +157,14 @@ def to_rgb(image: Image.Image, name: str = "picture") -> np.ndarray:
     if image.mode.startswith("I"):
         grey = np.asarray(image)
         if grey.min() < 0 or grey.max() > 65535:
-            raise PictureError(
-                f"{name}: its grey values exceed 16 bits; expected 0..65535; convert it to 8 or 16 bits"
-            )
+            raise PictureError(f"{name}: its grey values exceed 16 bits; expected 0..65535; convert it")
         return np.repeat(((grey.astype(np.int32) + 128) // 257).astype(np.uint8)[..., None], 3, axis=2)
     if image.mode == "F":
-        raise PictureError(
-            f"{name}: holds floating-point values; expected 8 or 16 bits a channel; convert it"
-        )
+        raise PictureError(f"{name}: holds floating-point values; expected 8 or 16 bits; convert it")
     if "transparency" in image.info:  # Pillow warns when it converts around a transparent colour
         image = image.copy()
         del image.info["transparency"]
-    try:
-        return np.array(image.convert("RGB"))
-    except ValueError:
-        raise PictureError(
-            f"{name}: has colour mode {image.mode}; expected RGB, grey, palette or CMYK; convert it"
-        ) from None
+    return np.array(image.convert("RGB"))
 
 
 def _too_large(name: str, size: str, max_pixels: int) -> str:

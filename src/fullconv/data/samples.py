@@ -35,13 +35,12 @@ def read_sample(sample: Sample, labels: LabelSet) -> tuple[np.ndarray, np.ndarra
     if picture.shape[:2] == label_map.shape:
         return picture, label_map
     (height, width), (mask_height, mask_width) = picture.shape[:2], label_map.shape
-    problem = (
-        f"{sample.mask}: is {mask_height} x {mask_width} (height x width), its picture {height} x {width}"
-    )
+    sizes = f"{mask_height} x {mask_width} (height x width), its picture {height} x {width}"
     if (mask_height, mask_width) == (width, height):
         raise DataError(
-            f"{problem}: swapped, as when the mask was drawn without the picture's EXIF orientation; "
-            "rotate the mask, "
-            f"or remove the orientation tag of {sample.picture}"
+            f"{sample.mask}: is {sizes}: swapped, as when the mask was drawn without the picture's EXIF "
+            f"orientation; rotate the mask or remove the orientation tag of {sample.picture}"
         )
-    raise DataError(f"{problem}; expected the same size; export the mask at the size of {sample.picture}")
+    raise DataError(
+        f"{sample.mask}: is {sizes}; expected equal sizes; export it at the size of {sample.picture}"
+    )

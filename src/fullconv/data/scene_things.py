@@ -133,7 +133,7 @@ class Stamp:
 def paint_tree(stamp: Stamp, mood: Mood) -> None:
     leaf, bark = pick(stamp.rng, mood.leaves), shade(pick(stamp.rng, WOOD[:4]), 0.75)
     if stamp.rng.random() < 0.35:
-        _paint_fir(stamp, leaf, bark)
+        _paint_fir(stamp, mix(leaf, (58, 96, 84), 0.65), bark)
     else:
         _paint_crown(stamp, leaf, bark)
     stamp.texture(0.11, (1.7, 1.9))
@@ -230,7 +230,9 @@ def paint_fence(stamp: Stamp, mood: Mood) -> None:
     for x in np.linspace(half_post, 1 - half_post, posts).tolist():
         top, low = (end + slope * (1 - 2 * x) for end in (0.13, 0.88))
         left, right, shadow = x - half_post, x + half_post, x - stamp.light * half_post
-        stamp.solid([(left, top), (x, top - 0.04), (right, top), (right, low), (left, low)], shade(wood, 1.04))
+        stamp.solid(
+            [(left, top), (x, top - 0.04), (right, top), (right, low), (left, low)], shade(wood, 1.04)
+        )
         stamp.mark(_bar(x, top, shadow, low), shade(wood, 0.82))
     stamp.texture(0.08, (6, 1.5))
 

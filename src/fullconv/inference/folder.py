@@ -35,12 +35,16 @@ def find_pictures(sources: Sequence[str]) -> list[Path]:
             files = sorted(Path(name) for name in glob.glob(source, recursive=True) if Path(name).is_file())
         if not files:
             what = "holds no picture" if path.is_dir() else "does not exist"
-            raise InputError(f"{source} {what}; expected picture files ({', '.join(sorted(SUFFIXES))}), folders or globs")
+            raise InputError(
+                f"{source} {what}; expected picture files ({', '.join(sorted(SUFFIXES))}), folders or globs"
+            )
         found.update(dict.fromkeys(files))
     return list(found)
 
 
-def predict_files(segmenter: Segmenter, pictures: Sequence[Path], out: Path, kinds: set[str]) -> Iterator[dict[str, Any]]:
+def predict_files(
+    segmenter: Segmenter, pictures: Sequence[Path], out: Path, kinds: set[str]
+) -> Iterator[dict[str, Any]]:
     """Labels each file, writes what `kinds` asks for ("mask", "overlay", "scores", "json"), and yields its record.
 
     A record holds "source", "height", "width", "classes" (name: share), "seconds" and "mask", or "source" and "error".
@@ -60,17 +64,26 @@ def predict_files(segmenter: Segmenter, pictures: Sequence[Path], out: Path, kin
             seconds = time.perf_counter() - began
             if "mask" in kinds:
                 record["mask"] = f"masks/{name}.png"
-            record |= {"height": height, "width": width, "classes": prediction.fractions(), "seconds": round(seconds, 4)}
+            record |= {
+                "height": height,
+                "width": width,
+                "classes": prediction.fractions(),
+                "seconds": round(seconds, 4),
+            }
             write_prediction(prediction, out, name, kinds, segmenter)
         except PictureError as error:
             record["error"] = str(error)
         records.append(record)
         yield record
     if "json" in kinds:
-        write_text_atomically(out / "predictions.jsonl", "".join(json.dumps(record) + "\n" for record in records))
+        write_text_atomically(
+            out / "predictions.jsonl", "".join(json.dumps(record) + "\n" for record in records)
+        )
 
 
-def write_prediction(prediction: Prediction, out: Path, name: str, kinds: set[str], segmenter: Segmenter) -> None:
+def write_prediction(
+    prediction: Prediction, out: Path, name: str, kinds: set[str], segmenter: Segmenter
+) -> None:
     if "mask" in kinds:
         write_mask(out / "masks" / f"{name}.png", prediction.label_map, segmenter.labels)
     if "overlay" in kinds:

@@ -10,7 +10,7 @@ from torch import nn
 
 from fullconv.bundle import load_bundle
 from fullconv.data.pictures import read_picture
-from fullconv.devices import pick_device, pick_precision
+from fullconv.devices import Precision, pick_device, pick_precision
 from fullconv.drawing import overlay
 from fullconv.errors import InputError
 from fullconv.evaluation import label_map_of, picture_logits
@@ -72,7 +72,7 @@ class Segmenter:
         precision: str = "auto",
     ) -> None:
         self.device = pick_device(device)
-        self.precision = pick_precision(precision, self.device)
+        self.precision: Precision = pick_precision(precision, self.device)
         self.model = model.eval().to(self.device, memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
         self.labels = labels or default_labels(int(model.num_classes))  # pyright: ignore[reportArgumentType]
         self.preprocessing = preprocessing or Preprocessing()
@@ -98,12 +98,18 @@ def as_picture(source: str | Path | Image.Image | np.ndarray) -> np.ndarray:
     if isinstance(source, Image.Image):
         return np.asarray(source.convert("RGB"))
     if source.ndim != 3 or source.shape[2] != 3 or source.dtype != np.uint8:
-        raise InputError(f"the picture is {source.dtype} of shape {source.shape}; expected uint8 (H, W, 3) RGB")
+        raise InputError(
+            f"the picture is {source.dtype} of shape {source.shape}; expected uint8 (H, W, 3) RGB"
+        )
     return source
 
 
 def default_labels(num_classes: int) -> LabelSet:
-    return VOC if num_classes == VOC.num_classes else LabelSet.from_names([f"class_{i}" for i in range(num_classes)])
+    return (
+        VOC
+        if num_classes == VOC.num_classes
+        else LabelSet.from_names([f"class_{i}" for i in range(num_classes)])
+    )
 
 
 def load(model: str | Path, device: str = "auto", precision: str = "auto") -> Segmenter:

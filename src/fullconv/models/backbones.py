@@ -85,7 +85,9 @@ def weights_file(weights: str | Path) -> Path | None:
     if str(weights).startswith(("http://", "https://")):
         return download(str(weights))
     if not Path(weights).is_file():
-        raise ConfigError(f"no backbone weights at {weights}; expected 'none', 'pretrained', a file or an https address")
+        raise ConfigError(
+            f"no backbone weights at {weights}; expected 'none', 'pretrained', a file or an https address"
+        )
     return Path(weights)
 
 
@@ -165,7 +167,9 @@ def read_state(file: Path) -> dict[str, Tensor]:
             return load_file(file)
         state = torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:
-        raise InputError(f"{file} cannot be read as weights ({str(error).splitlines()[0]}); expected .safetensors or .pth") from None
+        raise InputError(
+            f"{file} cannot be read as weights ({str(error).splitlines()[0]}); expected .safetensors or .pth"
+        ) from None
     state = state.get("state_dict", state) if isinstance(state, dict) else state
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
         raise InputError(f"{file} does not hold a state dict of tensors; save model.state_dict()")
@@ -180,7 +184,9 @@ def load_classifier(classifier: nn.Module, state: dict[str, Tensor], file: Path,
     wrong += [key for key in state if key not in own or state[key].shape != own[key].shape]
     wrong = [key for key in wrong if key not in head]
     if wrong:
-        raise InputError(f"{file} does not fit backbone {name!r}: {len(wrong)} tensors differ, first {wrong[0]!r}")
+        raise InputError(
+            f"{file} does not fit backbone {name!r}: {len(wrong)} tensors differ, first {wrong[0]!r}"
+        )
     classifier.load_state_dict({k: v for k, v in state.items() if v.shape == own[k].shape}, strict=False)
 
 
@@ -205,4 +211,6 @@ def smallest_size(body: nn.Module) -> int:
             continue
         if all(feature.numel() > 0 for feature in features):
             return size
-    raise InputError("the backbone takes no picture of 128 x 128; fixed-size networks cannot be made fully convolutional")
+    raise InputError(
+        "the backbone takes no picture of 128 x 128; fixed-size networks cannot be made fully convolutional"
+    )

@@ -19,9 +19,7 @@ from torch import Tensor, nn
 
 from fullconv.models.backbones import Backbone
 from fullconv.ops.bilinear import LearnedUpsampling, Placement, upsample
-from fullconv.ops.geometry import Geometry
-
-PIXELS = Geometry()
+from fullconv.ops.geometry import PIXELS
 
 
 class FCN(nn.Module):
@@ -54,7 +52,9 @@ class FCN(nn.Module):
         self.num_classes = num_classes
         self.stride = stride
         self.strides = sorted((s for s in backbone.strides if s >= stride), reverse=True)
-        self.score = nn.ModuleDict({str(s): nn.Conv2d(backbone.channels[s], num_classes, 1) for s in self.strides})
+        self.score = nn.ModuleDict(
+            {str(s): nn.Conv2d(backbone.channels[s], num_classes, 1) for s in self.strides}
+        )
         for s in self.strides:
             layer = self.score[str(s)]
             assert isinstance(layer, nn.Conv2d)

@@ -7,7 +7,6 @@ neighbours of that position along each axis. Nothing is stretched: the factor is
 
 import math
 from dataclasses import dataclass
-from fractions import Fraction
 from typing import Literal
 
 import torch
@@ -157,7 +156,9 @@ class LearnedUpsampling(nn.Module):
     ) -> None:
         super().__init__()
         if any(placement.factor != int(placement.factor) for placement in placement_hw):
-            raise InputError(f"learned upsampling got the factors {placement_hw}; expected whole numbers; use upsampling='fixed'")
+            raise InputError(
+                f"learned upsampling got the factors {placement_hw}; expected whole numbers; use upsampling='fixed'"
+            )
         self.placement_hw = placement_hw
         self.stride_hw = (int(placement_hw[0].factor), int(placement_hw[1].factor))
         # The scores are continued by `before` cells, so coarse cell i has its kernel's centre at
@@ -165,9 +166,12 @@ class LearnedUpsampling(nn.Module):
         # center = shift + crop - stride * before must lie in [stride - 1, stride) for the triangle to fit the 2s taps.
         axes = list(zip(self.stride_hw, placement_hw, strict=True))
         self.before_hw = tuple(max(1, math.ceil(p.shift / s)) for s, p in axes)
-        self.crop_hw = tuple(s * b + s - 1 - math.floor(p.shift) for (s, p), b in zip(axes, self.before_hw, strict=True))
+        self.crop_hw = tuple(
+            s * b + s - 1 - math.floor(p.shift) for (s, p), b in zip(axes, self.before_hw, strict=True)
+        )
         taps = [
-            triangle(torch.arange(2 * s, dtype=torch.float64) - (p.shift % 1 + s - 1), s).float() for s, p in axes
+            triangle(torch.arange(2 * s, dtype=torch.float64) - (p.shift % 1 + s - 1), s).float()
+            for s, p in axes
         ]
         self.weight = nn.Parameter(torch.zeros(channels, channels, taps[0].numel(), taps[1].numel()))
         if init == "bilinear":

@@ -117,6 +117,10 @@ class Geometry:
         return Geometry(self.stride, (first + last) / 2, last - first + 1)
 
 
+PIXELS = Geometry()
+"""The picture itself: cell i is pixel i."""
+
+
 def chain(windows: list[Window]) -> Geometry:
     """The geometry of a chain of layers, first layer first.
 
@@ -124,7 +128,7 @@ def chain(windows: list[Window]) -> Geometry:
     >>> chain(vgg_pools).stride, chain(vgg_pools).offset
     (Fraction(32, 1), Fraction(31, 2))
     """
-    geometry = Geometry()
+    geometry = PIXELS
     for window in windows:
         geometry = geometry.through(window)
     return geometry

@@ -16,15 +16,15 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from fullconv.ops.geometry import Geometry, Window
+from fullconv.ops.geometry import PIXELS, Geometry, Window
 
 
 @dataclass(frozen=True)
 class Place:
     """How a feature map lies on the picture: a geometry for rows and columns, and the axes of the tensor they are."""
 
-    rows: Geometry = Geometry()
-    columns: Geometry = Geometry()
+    rows: Geometry = PIXELS
+    columns: Geometry = PIXELS
     row_axis: int = 2
     column_axis: int = 3
 
@@ -105,7 +105,11 @@ class PlaceMode(TorchFunctionMode):
     """While active, gives the results of torch functions their place from the places of the arguments."""
 
     def __torch_function__(
-        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+        self,
+        func: Callable[..., Any],
+        types: Any,
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
     ) -> Any:
         output = func(*args, **(kwargs or {}))
         rule = RULES.get(getattr(func, "__name__", ""), handed_on)
@@ -129,7 +133,9 @@ def handed_on(output: Tensor, *args: Any, **kwargs: Any) -> Place | None:
     return joined
 
 
-def windowed(source: Tensor, kernel: Any, stride: Any, padding: Any, dilation: Any, transposed: bool = False) -> Place | None:
+def windowed(
+    source: Tensor, kernel: Any, stride: Any, padding: Any, dilation: Any, transposed: bool = False
+) -> Place | None:
     place = place_of(source)
     if place is None:
         return None
@@ -140,7 +146,9 @@ def windowed(source: Tensor, kernel: Any, stride: Any, padding: Any, dilation: A
         padding_hw = (0, 0) if padding == "valid" else pair(padding)
     rows, columns = (
         axis.through(Window(kernel=k, stride=s, padding=p, dilation=d, transposed=transposed))
-        for axis, k, s, p, d in zip(place.geometry_hw, kernel_hw, stride_hw, padding_hw, dilation_hw, strict=True)
+        for axis, k, s, p, d in zip(
+            place.geometry_hw, kernel_hw, stride_hw, padding_hw, dilation_hw, strict=True
+        )
     )
     return replace(place, rows=rows, columns=columns)
 
@@ -181,7 +189,9 @@ def average_pooling(
     return windowed(input, kernel_size, stride or kernel_size, padding, 1)
 
 
-def padded(output: Tensor, input: Tensor, pad: Any, mode: str = "constant", value: Any = None) -> Place | None:
+def padded(
+    output: Tensor, input: Tensor, pad: Any, mode: str = "constant", value: Any = None
+) -> Place | None:
     place = place_of(input)
     if place is None:
         return None

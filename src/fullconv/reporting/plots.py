@@ -80,7 +80,7 @@ def confusion_svg(confusion: Sequence[Sequence[int]] | np.ndarray, names: Sequen
     if num_classes <= MAX_NUMBERS:
         for row, column in np.argwhere(parts >= 0.005):
             part = parts[row, column]
-            color = "#ffffff" if part > 0.4 else INK
+            color = "#ffffff" if part > 0.66 else INK
             axes.text(column, row, f"{100 * part:.0f}", ha="center", va="center", fontsize=8, color=color)
     return _to_svg(figure, "Confusion matrix: rows are the truth, columns the prediction")
 

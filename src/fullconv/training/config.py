@@ -34,6 +34,7 @@ class TrainConfig(BaseModel):
     placement: Literal["exact", "half-pixel"] = "exact"
 
     epochs: int = Field(default=50, ge=1)
+    val_every: int = Field(default=1, ge=1)
     batch_size: int = Field(default=8, ge=1)
     crop: tuple[int, int] | None = None
     scale: tuple[float, float] = (0.5, 2.0)
@@ -83,7 +84,9 @@ def make_config(values: dict[str, Any], source: str) -> TrainConfig:
         if first["type"] == "extra_forbidden":
             from fullconv.errors import UnknownNameError
 
-            raise ConfigError(f"{source}: {UnknownNameError('option', option, TrainConfig.model_fields)}") from None
+            raise ConfigError(
+                f"{source}: {UnknownNameError('option', option, TrainConfig.model_fields)}"
+            ) from None
         raise ConfigError(f"{source}: {option} is {first['input']!r}; {first['msg'].lower()}") from None
 
 
@@ -96,7 +99,9 @@ def read_config(file: Path) -> dict[str, Any]:
     try:
         values = yaml.safe_load(file.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ConfigError(f"{file} cannot be read as a configuration: {' '.join(str(error).split())}") from None
+        raise ConfigError(
+            f"{file} cannot be read as a configuration: {' '.join(str(error).split())}"
+        ) from None
     if not isinstance(values, dict):
         raise ConfigError(f"{file} holds {type(values).__name__}; expected 'option: value' lines")
     return values

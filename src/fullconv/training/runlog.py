@@ -29,7 +29,9 @@ def append(run: Path, record: Event) -> None:
             file.flush()
             os.fsync(file.fileno())
     except OSError as error:
-        raise StorageError(f"cannot write {run / LOG}: {error.strerror}; free space, then go on with --resume") from None
+        raise StorageError(
+            f"cannot write {run / LOG}: {error.strerror}; free space, then go on with --resume"
+        ) from None
 
 
 def ends_with_newline(file: Path) -> bool:

@@ -32,7 +32,9 @@ class Progress:
     seconds: float = 0.0
 
 
-def save_state(file: Path, model: torch.nn.Module, optimizer: torch.optim.Optimizer, progress: Progress) -> None:
+def save_state(
+    file: Path, model: torch.nn.Module, optimizer: torch.optim.Optimizer, progress: Progress
+) -> None:
     """Writes weights, buffers, optimiser state and progress in one atomic file.
 
     Raises:
@@ -55,7 +57,9 @@ def load_state(file: Path, model: torch.nn.Module, optimizer: torch.optim.Optimi
         with safetensors.safe_open(file, framework="pt") as opened:
             progress = Progress(**json.loads(opened.metadata()["progress"]))
             tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
-        model.load_state_dict({n.removeprefix("model."): t for n, t in tensors.items() if n.startswith("model.")})
+        model.load_state_dict(
+            {n.removeprefix("model."): t for n, t in tensors.items() if n.startswith("model.")}
+        )
         entries: dict[int, dict[str, Any]] = {}
         for name, tensor in tensors.items():
             kind, _, rest = name.partition(".")
@@ -66,5 +70,7 @@ def load_state(file: Path, model: torch.nn.Module, optimizer: torch.optim.Optimi
     except FileNotFoundError:
         raise BundleError(f"no state to resume from at {file}; train without --resume") from None
     except (safetensors.SafetensorError, KeyError, TypeError, ValueError, RuntimeError, OSError) as error:
-        raise BundleError(f"{file} cannot be resumed from: {str(error).splitlines()[0]}; start a new run") from None
+        raise BundleError(
+            f"{file} cannot be resumed from: {str(error).splitlines()[0]}; start a new run"
+        ) from None
     return progress

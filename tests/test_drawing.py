@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from fullconv.drawing import CELL, NEUTRAL, WRONG, overlay, sample_grid
 from fullconv.errors import DataError
 from fullconv.labels import VOC, LabelSet
-from fullconv.reporting.pictures import CELL, NEUTRAL, WRONG, overlay, sample_grid
 
 ROADS = LabelSet(names=("sky", "road", "car"), colors=((70, 130, 180), (128, 64, 128), (200, 30, 10)))
 BAG = LabelSet.from_names(["background", "bag"])

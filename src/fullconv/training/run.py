@@ -1,0 +1,206 @@
+"""A training run: what it works with, how it starts, and how it is reopened."""
+
+import platform
+from collections.abc import Generator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+
+import torch
+from torch import nn
+
+from fullconv.bundle import Architecture, load_bundle
+from fullconv.data.check import DataSummary, check_samples
+from fullconv.data.dataset import Dataset, open_dataset
+from fullconv.data.loading import steps_per_epoch
+from fullconv.data.samples import Sample
+from fullconv.devices import Precision, pick_device, pick_precision
+from fullconv.errors import ConfigError
+from fullconv.models.build import STRIDE_OF
+from fullconv.preprocessing import Preprocessing
+from fullconv.storage import write_text_atomically
+from fullconv.training.config import TrainConfig, config_text
+from fullconv.training.optimizer import build_optimizer
+from fullconv.training.runlog import Event, append
+from fullconv.training.state import STATE, Progress, load_state
+
+
+@dataclass
+class Run:
+    """Everything a run works with.
+
+    Attributes:
+        config: complete: nothing is "auto" any more.
+        dataset: where the samples come from.
+        summary: what the check of the training samples counted.
+        model: on `device`, channels_last.
+    """
+
+    config: TrainConfig
+    dataset: Dataset
+    summary: DataSummary
+    architecture: Architecture
+    model: nn.Module
+    optimizer: torch.optim.Optimizer
+    preprocessing: Preprocessing
+    device: torch.device
+    progress: Progress
+
+    @property
+    def precision(self) -> Precision:
+        return pick_precision(self.config.precision, self.device)
+
+    @property
+    def steps_per_epoch(self) -> int:
+        return steps_per_epoch(len(self.train_samples), self.config.batch_size)
+
+    @property
+    def num_steps(self) -> int:
+        return self.config.epochs * self.steps_per_epoch
+
+    @property
+    def train_samples(self) -> tuple[Sample, ...]:
+        return self.dataset.split(self.config.train_split)
+
+    @property
+    def val_samples(self) -> tuple[Sample, ...]:
+        return self.dataset.split(self.config.val_split)
+
+
+def open_run(config: TrainConfig, resume: bool) -> Generator[Event, None, Run]:
+    """Checks the data, builds everything, and starts or reopens the run folder.
+
+    Yields:
+        "warning" records about the data, then the "start" record.
+    """
+    state_file = config.out / "checkpoints" / STATE
+    if resume and not state_file.exists():
+        raise ConfigError(
+            f"{config.out} holds no state to resume; expected {state_file}; train without --resume"
+        )
+    if not resume and (config.out / "config.yaml").exists():
+        raise ConfigError(
+            f"{config.out} already holds a run; add --resume to go on with it, or choose another --out"
+        )
+    device = pick_device(config.device)
+    dataset = open_dataset(config.data)
+    train_samples, val_samples = dataset.split(config.train_split), dataset.split(config.val_split)
+
+    summary = check_samples(train_samples, dataset.labels)
+    for warning in (*summary.warnings, *check_samples(val_samples, dataset.labels).warnings):
+        yield {"kind": "warning", "message": warning}
+
+    config = completed(config, summary, device)
+    torch.manual_seed(config.seed)
+    architecture = config.architecture(dataset.labels.num_classes)
+    # A resumed run gets its weights from its state.
+    model, weights = (
+        (architecture.build(), config.backbone_weights) if resume else build_network(architecture, config)
+    )
+    config = config.model_copy(update={"backbone_weights": weights})
+    if weights == "none" and config.init_from is None:
+        yield {
+            "kind": "warning",
+            "message": "the backbone starts from random weights; --backbone-weights pretrained, or a file, learns faster",
+        }
+    model = model.to(device, memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+    run = Run(
+        config,
+        dataset,
+        summary,
+        architecture,
+        model,
+        build_optimizer(model, config),
+        Preprocessing(),
+        device,
+        Progress(),
+    )
+    if resume:
+        run.progress = load_state(state_file, run.model, run.optimizer)
+        append(config.out, {"kind": "resume", "time": now(), "step": run.progress.step})
+    else:
+        config.out.mkdir(parents=True, exist_ok=True)
+        write_text_atomically(config.out / "config.yaml", config_text(config))
+        append(config.out, start_record(run))
+    yield start_record(run)
+    return run
+
+
+def completed(config: TrainConfig, summary: DataSummary, device: torch.device) -> TrainConfig:
+    """The configuration with everything that was "auto" chosen."""
+    height, width = summary.median_hw
+    return config.model_copy(
+        update={
+            "crop": config.crop or (min(480, height), min(480, width)),
+            "precision": pick_precision(config.precision, device),
+        }
+    )
+
+
+def build_network(architecture: Architecture, config: TrainConfig) -> tuple[nn.Module, str]:
+    """The network with the weights it starts from, and what "auto" weights turned out to be."""
+    if config.init_from is not None:
+        model = architecture.build()
+        state = load_bundle(config.init_from).model.state_dict()
+        own = model.state_dict()
+        fitting = {
+            name: tensor for name, tensor in state.items() if name in own and own[name].shape == tensor.shape
+        }
+        if not any(name.startswith("backbone.") for name in fitting):
+            raise ConfigError(
+                f"--init {config.init_from} has another backbone than {architecture.backbone}; choose the same"
+            )
+        model.load_state_dict(fitting, strict=False)
+        return model, "none"
+    if config.backbone_weights != "auto":
+        return architecture.build(config.backbone_weights), config.backbone_weights
+    try:
+        return architecture.build("pretrained"), "pretrained"
+    except (OSError, RuntimeError):  # no network, or no such weights
+        torch.manual_seed(config.seed)
+        return architecture.build(), "none"
+
+
+def start_record(run: Run) -> Event:
+    labels, summary = run.dataset.labels, run.summary
+    return {
+        "kind": "start",
+        "time": now(),
+        "classes": [{"name": n, "color": list(c)} for n, c in zip(labels.names, labels.colors, strict=True)],
+        "data": {
+            "name": run.dataset.name,
+            "root": str(run.dataset.root),
+            "layout": run.dataset.layout,
+            "splits": {
+                run.config.train_split: len(run.train_samples),
+                run.config.val_split: len(run.val_samples),
+            },
+            "pixels_per_class": list(summary.pixels_per_class),
+            "void_pixels": summary.void_pixels,
+            "median_hw": list(summary.median_hw),
+        },
+        "model": {
+            "name": run.architecture.model,
+            "backbone": run.architecture.backbone,
+            "parameters": sum(parameter.numel() for parameter in run.model.parameters()),
+            "stride": STRIDE_OF[run.architecture.model],
+        },
+        "environment": {
+            "fullconv": version("fullconv"),
+            "python": platform.python_version(),
+            "torch": torch.__version__,
+            "machine": torch.cuda.get_device_name(run.device)
+            if run.device.type == "cuda"
+            else platform.processor() or platform.machine(),
+            "device": str(run.device),
+            "precision": run.config.precision,
+            "threads": str(torch.get_num_threads()),
+        },
+        "steps_per_epoch": run.steps_per_epoch,
+        "num_steps": run.num_steps,
+        "step": run.progress.step,
+    }
+
+
+def now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -331,7 +331,7 @@ def _tensor(ids: Ids, *needed: int) -> Tensor:
     """The ids as a tensor that torch can compute with and whose dtype holds the `needed` ids as well."""
     if isinstance(ids, np.ndarray):
         # Arrays from a picture reader can be read-only or of foreign byte order; torch takes neither.
-        ids = torch.from_numpy(np.array(ids, dtype=ids.dtype.newbyteorder("="), order="C"))
+        ids = torch.from_numpy(np.array(ids, dtype=ids.dtype.newbyteorder("=")))
     if ids.is_floating_point() or ids.is_complex():
         raise InputError(f"got class ids of {ids.dtype}; expected integers: take argmax of scores first")
     if ids.dtype not in (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64):

@@ -71,7 +71,7 @@ def test_any_mix_of_given_and_absent_colours_makes_a_label_set(colors):
         ),
         (
             "classes: [yes, no]",
-            "classes.0: Input should be a valid dictionary or instance of ClassEntry; expected",
+            "classes.0: Value error, got True, expected a name; put it in quotes; expected",
         ),
         ("classes: [a, a]", "class name a is given twice; expected each once"),
         (

@@ -9,7 +9,7 @@ import click
 @click.option(
     "--out", type=click.Path(path_type=Path), default=Path("demo"), show_default=True, help="Folder to write."
 )
-@click.option("--epochs", type=click.IntRange(min=1), default=20, show_default=True)
+@click.option("--epochs", type=click.IntRange(min=1), default=14, show_default=True)
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
 def demo(out: Path, epochs: int, seed: int, as_json: bool) -> None:
@@ -39,7 +39,7 @@ def demo(out: Path, epochs: int, seed: int, as_json: bool) -> None:
     scenes = write_scenes(out / "scenes", seed=seed)
     say("2/4 training from scratch, validated after each epoch on scenes that are not trained on")
     config = TrainConfig(
-        data=scenes, out=out / "run", model="fcn4s", backbone="resnet18", backbone_weights="none", seed=seed,
+        data=scenes, out=out / "run", model="fcn4s", backbone="resnet10t", backbone_weights="none", seed=seed,
         epochs=epochs, batch_size=8, scale=(0.75, 1.5), lr=2e-3, schedule="one-cycle", warmup=0.25,
     )  # fmt: skip
     final = None

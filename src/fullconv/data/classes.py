@@ -30,6 +30,8 @@ class ClassEntry(BaseModel):
 
 
 def _entry(value: Any) -> Any:
+    if isinstance(value, bool | int | float):  # what YAML makes of an unquoted yes, no, on, off, or number
+        raise ValueError(f"got {value!r}, expected a name; put it in quotes")
     return {"name": value} if isinstance(value, str) else value
 
 

@@ -106,21 +106,25 @@ def training_loader(
         generator=torch.Generator().manual_seed(0),  # DataLoader would draw from the global one otherwise
     )
     batches = iter(loader)
-    while True:
-        try:
-            batch = next(batches, None)
-        except RuntimeError as error:
-            if "DataLoader worker" not in str(error):
-                raise
-            raise RunError(
-                f"a loading process died, perhaps for want of memory; use fewer workers "
-                f"or smaller batches ({error})"
-            ) from error
-        if batch is None:
-            return
-        if isinstance(batch, FullconvError):
-            raise batch
-        yield batch
+    try:
+        while (batch := _next(batches)) is not None:
+            if isinstance(batch, FullconvError):
+                raise batch
+            yield batch
+    finally:
+        del batches  # ends the workers now; an error's traceback would keep this frame, and them, alive
+
+
+def _next(batches: Iterator[Batch | FullconvError]) -> Batch | FullconvError | None:
+    try:
+        return next(batches, None)
+    except RuntimeError as error:
+        if "DataLoader worker" not in str(error):
+            raise
+        raise RunError(
+            "a loading process died, perhaps for want of memory; use fewer workers or smaller batches "
+            f"({' '.join(str(error).split())})"
+        ) from error
 
 
 class _BatchesOfSteps:

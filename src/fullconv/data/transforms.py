@@ -148,12 +148,14 @@ class _Recolor:
 
 
 def _turn_about_grey(turn: float) -> np.ndarray:
-    """(3, 3): turns colours about the axis from black to white and keeps their grey; `turn` in full turns.
+    """(3, 3): turns colours about the axis from black to white and keeps their grey.
+
+    `turn` is in full turns; red goes towards green.
 
     >>> np.allclose(_turn_about_grey(0.25) @ [90, 90, 90], 90)
     True
     """
     to_yiq = np.array([_GREY, [0.5959, -0.2746, -0.3213], [0.2115, -0.5227, 0.3112]])
     cosine, sine = math.cos(2 * math.pi * turn), math.sin(2 * math.pi * turn)
-    rotation = np.array([[1, 0, 0], [0, cosine, -sine], [0, sine, cosine]])
+    rotation = np.array([[1, 0, 0], [0, cosine, sine], [0, -sine, cosine]])
     return np.linalg.inv(to_yiq) @ rotation @ to_yiq

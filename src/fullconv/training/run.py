@@ -140,16 +140,19 @@ def completed(config: TrainConfig, summary: DataSummary, device: torch.device) -
 def build_network(architecture: Architecture, config: TrainConfig) -> tuple[nn.Module, str]:
     """The network with the weights it starts from, and what "auto" weights turned out to be."""
     if config.init_from is not None:
+        source = load_bundle(config.init_from)
+        if source.manifest.architecture.backbone != architecture.backbone:
+            raise ConfigError(
+                f"--init {config.init_from} has the backbone {source.manifest.architecture.backbone}, not "
+                f"{architecture.backbone}; give --backbone {source.manifest.architecture.backbone}"
+            )
         model = architecture.build()
-        state = load_bundle(config.init_from).model.state_dict()
         own = model.state_dict()
         fitting = {
-            name: tensor for name, tensor in state.items() if name in own and own[name].shape == tensor.shape
+            name: tensor
+            for name, tensor in source.model.state_dict().items()
+            if name in own and own[name].shape == tensor.shape
         }
-        if not any(name.startswith("backbone.") for name in fitting):
-            raise ConfigError(
-                f"--init {config.init_from} has another backbone than {architecture.backbone}; choose the same"
-            )
         model.load_state_dict(fitting, strict=False)
         return model, "none"
     if config.backbone_weights != "auto":

@@ -1,0 +1,113 @@
+"""The check finds every fault, counts pixels exactly and says what is suspicious."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from fullconv.data.check import DataSummary, check_samples, examine_samples
+from fullconv.data.dataset import open_dataset
+from fullconv.data.masks import write_mask
+from fullconv.data.samples import Sample
+from fullconv.errors import DataError
+from fullconv.labels import LabelSet
+
+BAG = LabelSet.from_names(["background", "bag"])
+
+
+def add(folder: Path, name: str, rows: list[list[int]], picture_hw: tuple[int, int] | None = None) -> Sample:
+    label_map = np.array(rows, np.uint8)
+    Image.new("RGB", (picture_hw or label_map.shape)[::-1]).save(folder / f"{name}.jpg")
+    write_mask(folder / f"{name}.png", label_map, BAG)
+    return Sample(name, folder / f"{name}.jpg", folder / f"{name}.png")
+
+
+def test_sound_samples_are_counted(tmp_path: Path):
+    samples = [
+        add(tmp_path, "a", [[0, 1, 255]]),
+        add(tmp_path, "b", [[1], [1], [0]]),
+        add(tmp_path, "c", [[0, 1]]),
+    ]
+    seen = []
+    summary = check_samples(samples, BAG, progress=lambda done, total: seen.append((done, total)))
+    assert summary == DataSummary(3, pixels_per_class=(3, 4), void_pixels=1, median_hw=(1, 2), warnings=())
+    assert seen == [(1, 3), (2, 3), (3, 3)]
+
+
+def test_all_faults_are_found_and_the_first_is_told(tmp_path: Path):
+    good = add(tmp_path, "good", [[0, 1]])
+    wrong_id, wrong_size, broken = (
+        add(tmp_path, name, [[0, 1]]) for name in ("wrong_id", "wrong_size", "broken")
+    )
+    Image.fromarray(np.array([[0, 7]], np.uint8)).save(wrong_id.mask)
+    Image.new("RGB", (9, 9)).save(wrong_size.picture)
+    broken.picture.write_bytes(broken.picture.read_bytes()[:-30])
+    samples = [good, wrong_size, broken, wrong_id]
+
+    summary, faults = examine_samples(samples, BAG)
+    assert summary.num_samples == 1
+    assert [fault.split(":")[0] for fault in faults] == [
+        str(wrong_size.mask),
+        str(broken.picture),
+        str(wrong_id.mask),
+    ]
+    with pytest.raises(DataError) as caught:
+        check_samples(samples, BAG)
+    assert str(caught.value) == f"{faults[0]} (and 2 more)"
+    assert faults[0].endswith(f"expected equal sizes; export it at the size of {wrong_size.picture}")
+    with pytest.raises(
+        DataError, match=r"wrong_id\.png: id 7 on 1 pixels is none of .* there under ignore:$"
+    ):
+        check_samples([wrong_id], BAG)
+
+
+def test_masks_of_zero_and_255_are_suspicious_with_two_classes(tmp_path: Path):
+    samples = [
+        add(tmp_path, "a", [[0, 1, 255]]),
+        add(tmp_path, "b", [[0, 255]]),
+        add(tmp_path, "c", [[0, 0]]),
+    ]
+    assert check_samples(samples, BAG).warnings == (
+        f"{tmp_path}/b.png: holds only 'background' and void, like 1 of 3 masks; 255 always means void: write 1 where "
+        "'bag' is meant",
+    )
+    assert check_samples(samples[::2], BAG).warnings == ()
+
+
+def test_a_class_that_never_turns_up(tmp_path: Path):
+    labels = LabelSet.from_names(["background", "bag", "cat", "dog"])
+    assert check_samples([add(tmp_path, "a", [[0, 1]])], labels).warnings == (
+        "no pixel of cat, dog in 1 masks; what is not there cannot be learnt, and the mean IU leaves it out",
+    )
+
+
+def test_masks_that_are_void_all_over(tmp_path: Path):
+    samples = [add(tmp_path, "a", [[0, 1]]), add(tmp_path, "b", [[255, 255]])]
+    assert check_samples(samples, BAG).warnings == (
+        f"{tmp_path}/b.png: is void all over, like 1 of 2 masks; nothing is learnt from such a mask; label it or leave "
+        "it out",
+    )
+
+
+def test_one_class_and_no_samples(tmp_path: Path):
+    labels = LabelSet.from_names(["everything"])
+    assert check_samples([add(tmp_path, "a", [[0, 255]])], labels).pixels_per_class == (1,)
+    assert check_samples([], BAG) == DataSummary(0, (0, 0), 0, (0, 0), ())
+
+
+def test_an_interrupt_stops_the_check(tmp_path: Path):
+    def interrupt(done: int, total: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        check_samples([add(tmp_path, "a", [[0, 1]])] * 50, BAG, progress=interrupt)
+
+
+def test_real_data(real_data: Path):
+    dataset = open_dataset(real_data / "camvid")
+    summary = check_samples(dataset.split("val"), dataset.labels)
+    assert summary.num_samples == 101
+    assert sum(summary.pixels_per_class) + summary.void_pixels == 101 * 360 * 480
+    assert summary.median_hw == (360, 480)
+    assert summary.warnings == ()

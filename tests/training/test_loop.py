@@ -1,0 +1,179 @@
+"""Training a small network on small scenes: what it writes, that it learns, and that a broken run goes on to the same bits."""
+
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from fullconv.bundle import load_bundle
+from fullconv.data.scenes import write_scenes
+from fullconv.errors import ConfigError, DataError, RunError
+from fullconv.training.config import TrainConfig
+from fullconv.training.loop import train
+from fullconv.training.run import open_run
+
+
+@pytest.fixture(scope="module")
+def scenes(tmp_path_factory) -> Path:
+    return write_scenes(tmp_path_factory.mktemp("data") / "scenes", num_train=8, num_val=2, size_hw=(64, 80))
+
+
+def config(scenes: Path, out: Path, **options) -> TrainConfig:
+    values = {
+        "data": scenes, "out": out, "model": "fcn8s", "backbone": "mobilenetv3_small_050", "backbone_weights": "none",
+        "epochs": 3, "batch_size": 4, "workers": 0, "precision": "fp32", "log_every": 1,
+    }  # fmt: skip
+    return TrainConfig(**(values | options))
+
+
+def weights(run: Path, name: str = "last") -> str:
+    return hashlib.sha256((run / "checkpoints" / name / "model.safetensors").read_bytes()).hexdigest()
+
+
+@pytest.fixture(scope="module")
+def finished(scenes, tmp_path_factory) -> tuple[Path, list[dict]]:
+    out = tmp_path_factory.mktemp("runs") / "whole"
+    return out, list(train(config(scenes, out)))
+
+
+def test_a_run_leaves_everything_behind(finished):
+    out, events = finished
+    names = {str(file.relative_to(out)) for file in out.rglob("*") if file.is_file()}
+    assert {
+        "config.yaml", "log.jsonl", "checkpoints/state.safetensors", "checkpoints/last/model.safetensors", "checkpoints/last/model.json",
+        "checkpoints/best/model.json", "samples/epoch_0001.jpg", "samples/epoch_0003.jpg",
+    } <= names  # fmt: skip
+    assert not [name for name in names if "/." in name or name.endswith(("tmp", "new", "old"))]
+    lines = [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
+    assert [line["kind"] for line in lines] == ["start", *(["step", "step", "epoch"] * 3), "end"]
+    assert [event for event in events if event["kind"] not in ("tick", "warning")] == lines
+    epoch = lines[-2]
+    assert set(epoch["val"]) == {
+        "mean_iou", "pixel_accuracy", "mean_accuracy", "frequency_weighted_iou", "num_images", "split", "per_class", "confusion",
+    }  # fmt: skip
+    assert epoch["val"]["num_images"] == 2
+
+
+def test_training_lowers_the_loss(scenes, tmp_path):
+    events = list(train(config(scenes, tmp_path / "run", epochs=12, val_every=12, lr=5e-3, scale=(1.0, 1.0))))
+    losses = [event["loss"] for event in events if event["kind"] == "step"]
+    assert np.mean(losses[-4:]) < 0.6 * np.mean(losses[:4])
+    assert [event["val"] is None for event in events if event["kind"] == "epoch"] == [True] * 11 + [False]
+
+
+def test_the_seed_decides_everything(scenes, finished, tmp_path):
+    list(train(config(scenes, tmp_path / "again", workers=2)))
+    assert weights(tmp_path / "again") == weights(finished[0])
+    list(train(config(scenes, tmp_path / "other", seed=1, epochs=1)))
+    assert weights(tmp_path / "other") != weights(finished[0])
+
+
+@pytest.mark.parametrize("stop_after", [1, 2, 3, 5])
+def test_a_run_that_was_stopped_goes_on_to_the_same_bits(scenes, finished, tmp_path, stop_after):
+    out = tmp_path / "run"
+    ticks = 0
+    with pytest.raises(KeyboardInterrupt):
+        for event in train(config(scenes, out)):
+            ticks += event["kind"] == "tick"
+            if ticks == stop_after:
+                os.kill(os.getpid(), signal.SIGINT)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    list(train(config(scenes, out), resume=True))
+    assert weights(out) == weights(finished[0])
+    assert json.loads((out / "log.jsonl").read_text().splitlines()[-1])["kind"] == "end"
+
+
+@pytest.mark.slow
+def test_a_run_that_was_killed_goes_on_to_the_same_bits(scenes, tmp_path):
+    """SIGKILL at moments spread over the run, again and again; dropout, batch norm and augmentation included."""
+    options = ["--model", "fcn8s", "--backbone", "mobilenetv3_small_050", "--backbone-weights", "none", "--epochs", "4"]
+    options += ["--batch-size", "2", "--precision", "fp32"]
+    command = [sys.executable, "-c", "from fullconv.cli import main; main()", "train", str(scenes), *options]
+    subprocess.run([*command, "--out", tmp_path / "whole"], check=True, capture_output=True)
+    out, kills = tmp_path / "broken", 0
+    for attempt in range(60):
+        resume = ["--resume"] if (out / "checkpoints" / "state.safetensors").exists() else []
+        if not resume and out.exists():
+            (out / "config.yaml").unlink(missing_ok=True)
+        process = subprocess.Popen([*command, "--out", out, *resume], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            if process.wait(timeout=6 + 0.37 * attempt) == 0:
+                break
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            kills += 1
+    assert kills >= 2
+    assert weights(out) == weights(tmp_path / "whole")
+
+
+def test_sigterm_saves_and_leaves(scenes, tmp_path):
+    out = tmp_path / "run"
+    command = [sys.executable, "-c", "from fullconv.cli import main; main()", "train", str(scenes), "--out", str(out)]
+    command += ["--backbone", "mobilenetv3_small_050", "--backbone-weights", "none", "--epochs", "500", "--batch-size", "4"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    while not (out / "checkpoints" / "last" / "model.json").exists():
+        assert process.poll() is None, process.stderr.read()
+        time.sleep(0.1)
+    began = time.monotonic()
+    process.terminate()
+    _, errors = process.communicate(timeout=10)
+    assert time.monotonic() - began < 10
+    assert process.returncode == 130
+    assert errors.rstrip().splitlines()[-1].startswith("interrupted")
+    assert "Traceback" not in errors
+
+
+def test_the_run_folder_is_not_overwritten(scenes, finished):
+    with pytest.raises(ConfigError, match="already holds a run; add --resume"):
+        list(train(config(scenes, finished[0])))
+
+
+def test_resume_needs_a_run(scenes, tmp_path):
+    with pytest.raises(ConfigError, match="holds no state to resume"):
+        list(train(config(scenes, tmp_path / "nothing"), resume=True))
+    assert not (tmp_path / "nothing").exists()
+
+
+def test_a_fault_in_the_data_stops_before_the_run_folder_is_made(scenes, tmp_path):
+    import shutil
+
+    broken = tmp_path / "scenes"
+    shutil.copytree(scenes, broken)
+    victim = next(broken.rglob("SegmentationClass/*.png"))
+    victim.write_bytes(victim.read_bytes()[:60])
+    with pytest.raises(DataError, match=victim.name):
+        list(train(config(broken, tmp_path / "run")))
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_loss_that_is_not_finite_names_the_pictures(scenes, tmp_path):
+    run_events = train(config(scenes, tmp_path / "run", lr=1e30, clip=None, warmup=0.0, optimizer="sgd"))
+    with pytest.raises(RunError, match=r"the loss is (nan|inf) at step \d+; lower --lr, or look at the pictures "):
+        list(run_events)
+
+
+def test_another_models_weights_start_a_run_with_other_classes(scenes, finished, tmp_path):
+    """--init keeps what fits: the backbone, and scores only where the classes are as many."""
+    generator = open_run(config(scenes, tmp_path / "run", init_from=str(finished[0])), resume=False)
+    try:
+        while True:
+            next(generator)
+    except StopIteration as stop:
+        run = stop.value
+    source = load_bundle(finished[0]).model.state_dict()
+    for name, tensor in run.model.state_dict().items():
+        assert torch.equal(tensor, source[name]), name
+
+
+def test_init_refuses_another_backbone(scenes, finished, tmp_path):
+    with pytest.raises(ConfigError, match="has the backbone mobilenetv3_small_050, not resnet10t"):
+        list(train(config(scenes, tmp_path / "run", init_from=str(finished[0]), backbone="resnet10t")))

@@ -40,7 +40,8 @@ class UnknownNameError(InputError):
     def __init__(self, kind: str, name: str, known: Iterable[str], remedy: str = "") -> None:
         known = list(known)
         near = get_close_matches(name, known, n=1, cutoff=0.5)
-        hint = f"did you mean {near[0]!r}?" if near else f"expected one of: {', '.join(sorted(known)[:12])}"
+        listed = ", ".join(sorted(known)[:12]) + (", ..." if len(known) > 12 else "")
+        hint = f"did you mean {near[0]!r}?" if near else f"expected one of: {listed}"
         super().__init__(f"unknown {kind} {name!r}; {hint}" + (f" {remedy}" if remedy else ""))
 
 

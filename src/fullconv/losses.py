@@ -26,15 +26,11 @@ def cross_entropy(
 ) -> Tensor:
     """The softmax cross-entropy of the valid pixels of a batch.
 
-    The sum over the valid pixels is divided by their number; with weights, by the sum of the weights of their
-    classes. So each pixel counts alike, whichever picture it comes from. This is
-    `torch.nn.functional.cross_entropy`, except that a batch without a valid pixel gives 0 with zero gradient,
-    where torch gives nan.
+    The sum over the valid pixels is divided by their number; with weights, by the sum of their classes' weights. This is
+    `torch.nn.functional.cross_entropy`, but a batch without a valid pixel gives 0 with zero gradient, not nan.
 
-    An id in `labels` that is no class is an InputError on a CPU. On a GPU it is a device-side assertion: to
-    look for it there would make every step wait, and masks are checked as they are read.
-
-    Without label smoothing, a loss computed on a CPU can be differentiated once: it gives up its memory for that.
+    On a GPU an id that is no class is a device-side assertion: to look for it would make every step wait. On a CPU, without
+    label smoothing, the loss can be differentiated once: it gives up its memory for that.
 
     Args:
         logits: (N, K, H, W) floating point, any range; computed in float32 at least.
@@ -59,29 +55,20 @@ def cross_entropy(
     _check_arguments(logits, labels, weight, label_smoothing, reduction)
     labels = labels.long()
     valid = labels != ignore_index
-    index = labels.masked_fill(~valid, 0)
-    on_cpu = logits.device.type == "cpu"
-    if on_cpu:
-        _check_ids(index, logits.shape[1], ignore_index)
     logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
-    if weight is not None:
-        weight = weight.to(logits)
+    weight = None if weight is None else weight.to(logits)
+    index = labels.masked_fill(~valid, 0)
+    if logits.device.type == "cpu":
+        _check_ids(index, logits.shape[1], ignore_index)
     pixel_weight = valid.to(logits.dtype) if weight is None else weight[index] * valid  # (N, H, W)
-    if on_cpu and label_smoothing == 0:
+    if logits.device.type == "cpu" and label_smoothing == 0:
         total = _WeightedSum.apply(logits, index, pixel_weight)
     else:
         # Unreduced and then summed, because torch's own sum is not deterministic on a GPU.
         total = F.cross_entropy(
-            logits,
-            labels,
-            weight=weight,
-            ignore_index=ignore_index,
-            label_smoothing=label_smoothing,
-            reduction="none",
+            logits, labels, weight, None, ignore_index, None, "none", label_smoothing
         ).sum()
-    if reduction == "sum":
-        return total
-    norm = pixel_weight.sum()
+    norm = pixel_weight.sum() if reduction == "mean" else torch.ones(())
     return total / norm.masked_fill(norm == 0, math.inf)  # 0 where nothing counts
 
 

@@ -24,8 +24,9 @@ class Preprocessing:
     def __call__(self, pictures: Tensor, device: torch.device | str = "cpu") -> Tensor:
         """(N, 3, H, W) uint8 RGB to float32 of the same shape in channels_last order, on `device`.
 
-        >>> Preprocessing(mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))(torch.full((1, 3, 1, 1), 255, dtype=torch.uint8)).unique()
-        tensor([1.])
+        >>> to_input = Preprocessing(mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25))
+        >>> to_input(torch.full((1, 3, 2, 2), 255, dtype=torch.uint8)).mean().round(decimals=3)
+        tensor(2.)
         """
         pictures = pictures.to(device, non_blocking=True)
         scale = 1 / (255 * torch.tensor(self.std, device=device)).view(1, 3, 1, 1)

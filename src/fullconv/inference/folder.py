@@ -11,11 +11,10 @@ from typing import Any
 import numpy as np
 
 from fullconv.data.masks import write_mask
+from fullconv.data.pictures import SUFFIXES
 from fullconv.errors import InputError, PictureError
 from fullconv.inference.segmenter import Prediction, Segmenter
 from fullconv.storage import write_atomically, write_text_atomically
-
-SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".ppm", ".pgm", ".pnm"}
 
 
 def find_pictures(sources: Sequence[str]) -> list[Path]:

@@ -9,7 +9,7 @@ from PIL import Image
 from torch import nn
 
 from fullconv.bundle import load_bundle
-from fullconv.data.pictures import read_picture
+from fullconv.data.pictures import load_upright, read_picture, to_rgb
 from fullconv.devices import Precision, pick_device, pick_precision
 from fullconv.drawing import overlay
 from fullconv.errors import InputError
@@ -96,7 +96,7 @@ def as_picture(source: str | Path | Image.Image | np.ndarray) -> np.ndarray:
     if isinstance(source, str | Path):
         return read_picture(Path(source))
     if isinstance(source, Image.Image):
-        return np.asarray(source.convert("RGB"))
+        return to_rgb(load_upright(source, "the picture"))
     if source.ndim != 3 or source.shape[2] != 3 or source.dtype != np.uint8:
         raise InputError(
             f"the picture is {source.dtype} of shape {source.shape}; expected uint8 (H, W, 3) RGB"

@@ -62,8 +62,10 @@ def triangle(distance: Tensor, width: float = 1) -> Tensor:
 class Placement:
     """How a coarse grid lies on a finer one, along one axis: coarse cell i is at fine cell `factor * i + shift`.
 
-    >>> Placement.between(Geometry(Fraction(32)), Geometry())
-    Placement(factor=32.0, shift=0.0)
+    >>> from fullconv.ops.geometry import Window
+    >>> pooled = Geometry().through(Window(kernel=2, stride=2))
+    >>> Placement.between(pooled, Geometry())
+    Placement(factor=2.0, shift=0.5)
     """
 
     factor: float

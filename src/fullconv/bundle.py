@@ -17,7 +17,7 @@ import safetensors.torch
 import torch
 from pydantic import BaseModel, ConfigDict, Field
 
-from fullconv.errors import BundleError, FullconvError, StorageError
+from fullconv.errors import BundleError, DataError, FullconvError, StorageError
 from fullconv.labels import LabelSet
 from fullconv.models.build import build_model
 from fullconv.preprocessing import Preprocessing
@@ -210,7 +210,10 @@ def read_manifest(file: Path) -> Manifest:
         content = json.loads(file.read_text(encoding="utf-8"))
         if not isinstance(content, dict) or content.pop("manifest_sha256", None) != digest(content):
             raise BundleError(f"{file} is damaged or was edited: its digest is wrong; copy the folder again")
-        return Manifest.model_validate(content)
+        manifest = Manifest.model_validate(content)
+        if manifest.labels.num_classes != manifest.architecture.num_classes:
+            raise DataError("the class list and the network disagree about the number of classes")
+        return manifest
     except (OSError, UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
         raise BundleError(f"{file} cannot be read ({error}); copy the folder again") from None
     except (pydantic.ValidationError, FullconvError) as error:

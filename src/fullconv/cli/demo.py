@@ -18,28 +18,20 @@ def demo(out: Path, epochs: int, seed: int, as_json: bool) -> None:
     A small network learns from scratch to label every pixel of drawn scenes it has not seen, in about a minute and a half on
     two CPU cores. OUT/report.html shows how well.
     """
-    import shutil
-
     from fullconv.cli.console import TrainingDisplay, percent, print_json, say
     from fullconv.data.scenes import write_scenes
-    from fullconv.errors import ConfigError
     from fullconv.inference.folder import find_pictures, predict_files
     from fullconv.inference.segmenter import load
     from fullconv.reporting.report import write_report
     from fullconv.training.config import TrainConfig
     from fullconv.training.loop import train
 
-    # Only what an earlier demo left may be replaced.
-    if out.exists() and any(out.iterdir()) and not (out / "scenes").is_dir():
-        raise ConfigError(f"{out} is not empty and holds no earlier demo; choose another --out")
-    for name in ("scenes", "run", "predictions"):
-        shutil.rmtree(out / name, ignore_errors=True)
-
+    clear_earlier(out)
     say("1/4 drawing scenes")
     scenes = write_scenes(out / "scenes", seed=seed)
     say("2/4 training from scratch, validated after each epoch on scenes that are not trained on")
     config = TrainConfig(
-        data=scenes, out=out / "run", model="fcn4s", backbone="resnet10t", backbone_weights="none", seed=seed,
+        data=scenes, out=out, model="fcn4s", backbone="resnet10t", backbone_weights="none", seed=seed,
         epochs=epochs, batch_size=8, scale=(0.75, 1.5), lr=2e-3, schedule="one-cycle", warmup=0.25,
     )  # fmt: skip
     final = None
@@ -51,14 +43,14 @@ def demo(out: Path, epochs: int, seed: int, as_json: bool) -> None:
     say("3/4 labelling pictures of other sizes")
     records = list(
         predict_files(
-            load(out / "run"),
+            load(out),
             find_pictures([str(scenes / "pictures")]),
             out / "predictions",
             {"mask", "overlay", "json"},
         )
     )
     say("4/4 writing the report")
-    report = shutil.move(write_report(out / "run"), out / "report.html")
+    report = write_report(out)
     figures = {"mean_iou": final["mean_iou"], "pixel_accuracy": final["pixel_accuracy"]}
     if as_json:
         print_json(
@@ -73,3 +65,19 @@ def demo(out: Path, epochs: int, seed: int, as_json: bool) -> None:
         print(f"mean IU {percent(final['mean_iou'])} on {final['num_images']} unseen scenes")
         print(f"overlays {out / 'predictions' / 'overlays'}")
         print(f"report {report}")
+
+
+def clear_earlier(out: Path) -> None:
+    """Removes what an earlier demo left in `out`, and nothing else."""
+    import shutil
+
+    from fullconv.errors import ConfigError
+
+    if not out.exists() or not any(out.iterdir()):
+        return
+    if not (out / "scenes" / "dataset.yaml").exists():
+        raise ConfigError(f"{out} is not empty and holds no earlier demo; choose another --out")
+    for name in ("predictions", "samples", "checkpoints", "scenes"):
+        shutil.rmtree(out / name, ignore_errors=True)
+    for name in ("config.yaml", "log.jsonl", "report.html"):
+        (out / name).unlink(missing_ok=True)

@@ -1,0 +1,105 @@
+"""Segmenters: any source, any size, and predictions that agree with the network."""
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import fullconv
+from fullconv.bundle import Architecture, save_bundle
+from fullconv.errors import InputError, PictureError
+from fullconv.labels import VOC, LabelSet
+from fullconv.preprocessing import IMAGENET_MEAN, IMAGENET_STD, Preprocessing
+
+SIZES_HW = [(1, 1), (1, 500), (33, 31), (131, 97), (375, 500)]
+
+
+@pytest.fixture(scope="module")
+def segmenter():
+    torch.manual_seed(0)
+    model = fullconv.build_model("fcn8s", backbone="mobilenetv3_small_050", num_classes=21)
+    return fullconv.Segmenter(model, precision="fp32")
+
+
+def noise(height: int, width: int) -> np.ndarray:
+    return np.random.default_rng([height, width]).integers(0, 256, (height, width, 3), np.uint8)
+
+
+@pytest.mark.parametrize("size_hw", SIZES_HW)
+def test_the_label_map_has_the_pictures_size_and_is_the_networks_answer(segmenter, size_hw):
+    picture = noise(*size_hw)
+    prediction = segmenter.predict(picture)
+    assert prediction.label_map.shape == size_hw
+    assert prediction.label_map.dtype == np.uint8
+    mean, std = np.array(IMAGENET_MEAN), np.array(IMAGENET_STD)
+    x = torch.from_numpy((picture / 255 - mean) / std).permute(2, 0, 1)[None]
+    with torch.inference_mode():
+        want = segmenter.model.double()(x)[0]
+        segmenter.model.float()
+    best = want.max(0).values
+    chosen = want.gather(0, torch.from_numpy(prediction.label_map).long()[None])[0]
+    assert (best - chosen).max() < 1e-4
+    np.testing.assert_allclose(prediction.scores(), want.softmax(0).numpy(), atol=1e-4)
+    np.testing.assert_allclose(prediction.scores().sum(0), 1, atol=1e-5)
+    assert sum(prediction.fractions().values()) == pytest.approx(1)
+
+
+def test_files_pil_images_and_arrays_give_the_same(segmenter, tmp_path):
+    picture = noise(40, 50)
+    Image.fromarray(picture).save(tmp_path / "p.png")
+    maps = [
+        segmenter.predict(source).label_map
+        for source in (picture, Image.fromarray(picture), tmp_path / "p.png", str(tmp_path / "p.png"))
+    ]
+    for each in maps[1:]:
+        np.testing.assert_array_equal(each, maps[0])
+
+
+def test_a_rotated_pil_image_is_turned_as_its_file_is(segmenter, tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(noise(40, 50)).save(tmp_path / "p.jpg", exif=exif, quality=100)
+    from_file = segmenter.predict(tmp_path / "p.jpg").label_map
+    assert from_file.shape == (50, 40)
+    with Image.open(tmp_path / "p.jpg") as image:
+        np.testing.assert_array_equal(segmenter.predict(image).label_map, from_file)
+
+
+def test_overlays(segmenter):
+    prediction = segmenter.predict(noise(40, 50))
+    assert prediction.overlay(legend=False).size == (50, 40)
+    assert prediction.overlay().width >= 50
+
+
+def test_default_labels():
+    build = fullconv.build_model
+    assert fullconv.Segmenter(build("fcn32s", backbone="mobilenetv3_small_050", num_classes=21)).labels is VOC
+    small = fullconv.Segmenter(build("fcn32s", backbone="mobilenetv3_small_050", num_classes=2))
+    assert small.labels.names == ("class_0", "class_1")
+
+
+@pytest.mark.parametrize(
+    "array", [np.zeros((4, 4), np.uint8), np.zeros((4, 4, 3), np.float32), np.zeros((4, 4, 4), np.uint8)]
+)
+def test_other_arrays_are_refused(segmenter, array):
+    with pytest.raises(InputError, match=r"expected uint8 \(H, W, 3\) RGB"):
+        segmenter.predict(array)
+
+
+def test_a_file_that_is_no_picture(segmenter, tmp_path):
+    (tmp_path / "p.jpg").write_bytes(b"no picture")
+    with pytest.raises(PictureError, match=r"p\.jpg"):
+        segmenter.predict(tmp_path / "p.jpg")
+
+
+def test_load(tmp_path):
+    architecture = Architecture(model="fcn16s", backbone="mobilenetv3_small_050", num_classes=2)
+    model = architecture.build().eval()
+    labels = LabelSet.from_names(["background", "bag"])
+    save_bundle(
+        tmp_path / "m", model.state_dict(), architecture, labels, Preprocessing(), trained={}, metrics={}
+    )
+    loaded = fullconv.load(tmp_path / "m", precision="fp32")
+    want = fullconv.Segmenter(model, labels, precision="fp32").predict(noise(45, 67))
+    np.testing.assert_array_equal(loaded.predict(noise(45, 67)).label_map, want.label_map)
+    assert loaded.labels.names == ("background", "bag")

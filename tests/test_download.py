@@ -16,7 +16,7 @@ SHA = hashlib.sha256(CONTENT).hexdigest()
 class Handler(BaseHTTPRequestHandler):
     requests: list[str]
 
-    def do_GET(self):  # noqa: N802
+    def do_GET(self):
         asked = self.headers.get("Range")
         self.server.seen.append((self.path, asked))
         if self.path == "/moved.bin":

@@ -66,6 +66,17 @@ def download(address: str, folder: Path | None = None, mirrors: tuple[str, ...] 
     raise RunError(f"download failed: {'; '.join(failures)}; fetch {name} by hand into {target.parent}")
 
 
+def answers(address: str, seconds: float = 5) -> bool:
+    """Whether a server replies to a request for `address`, whatever it says."""
+    try:
+        urllib.request.urlopen(urllib.request.Request(address, method="HEAD"), timeout=seconds).close()
+    except urllib.error.HTTPError:
+        return True
+    except OSError:
+        return False
+    return True
+
+
 def fetch(source: str, partial: Path) -> None:
     """Appends to `partial` what it lacks, or starts anew where the server cannot go on."""
     have = partial.stat().st_size if partial.exists() else 0

@@ -149,6 +149,15 @@ def test_learned_upsampling_starts_equal_to_fixed():
         torch.testing.assert_close(learned(picture), fixed(picture), rtol=1e-4, atol=1e-5)
 
 
+def test_autocast_does_not_touch_the_upsampling():
+    model = network("fcn16s", "resnet18")
+    picture = torch.randn(1, 3, 75, 91)
+    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+        logits, scores = model(picture), model.scores(picture)
+    assert logits.dtype == scores.dtype == torch.float32
+    assert torch.equal(logits, model.upsampled(scores, 16, (75, 91)))
+
+
 def test_zero_skips_leave_the_coarse_answer():
     model = network("fcn8s", "resnet18", skip_init="zero")
     assert model.score["8"].weight.abs().sum() == 0

@@ -155,12 +155,12 @@ def test_sigterm_saves_and_leaves(scenes, tmp_path):
         "--batch-size",
         "4",
     ]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
     while not (out / "checkpoints" / "last" / "model.json").exists():
         assert process.poll() is None, process.stderr.read()
         time.sleep(0.1)
     began = time.monotonic()
-    process.terminate()
+    os.killpg(process.pid, signal.SIGTERM)  # as a service manager does: every process gets it
     _, errors = process.communicate(timeout=10)
     assert time.monotonic() - began < 10
     assert process.returncode == 130

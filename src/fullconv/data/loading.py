@@ -6,6 +6,7 @@ workers, and a run that goes on at step k sees the batches that it would have se
 
 import signal
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import numpy as np
 import torch
@@ -102,22 +103,27 @@ def training_loader(
         batch_sampler=_BatchesOfSteps(len(dataset), dataset.seed, batch_size, start_step, num_steps),
         collate_fn=_collate,
         num_workers=workers,
-        worker_init_fn=_leave_interrupts_to_parent,
+        worker_init_fn=_leave_signals_to_parent,
         generator=torch.Generator().manual_seed(0),  # DataLoader would draw from the global one otherwise
     )
     batches = iter(loader)
     try:
-        while (batch := _next(batches)) is not None:
-            if isinstance(batch, FullconvError):
-                raise batch
-            yield batch
+        with worker_deaths_said():
+            for batch in batches:
+                if isinstance(batch, FullconvError):
+                    raise batch
+                yield batch
     finally:
         del batches  # ends the workers now; an error's traceback would keep this frame, and them, alive
 
 
-def _next(batches: Iterator[Batch | FullconvError]) -> Batch | FullconvError | None:
+@contextmanager
+def worker_deaths_said() -> Iterator[None]:
+    """Turns torch's word that a loading process died, which it may raise at any moment, into a RunError."""
     try:
-        return next(batches, None)
+        yield
+    except FullconvError:
+        raise
     except RuntimeError as error:
         if "DataLoader worker" not in str(error):
             raise
@@ -174,6 +180,7 @@ def _collate(items: list[tuple[Tensor, Tensor, int] | FullconvError]) -> Batch |
     return torch.stack(pictures), torch.stack(labels), torch.tensor(indices)
 
 
-def _leave_interrupts_to_parent(worker: int) -> None:
-    """Ctrl-C reaches every process of a terminal; only the parent answers, and ends its workers."""
+def _leave_signals_to_parent(worker: int) -> None:
+    """Ctrl-C and a service manager's SIGTERM reach every process; only the parent answers, and ends its workers."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)

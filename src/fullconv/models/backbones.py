@@ -1,5 +1,6 @@
 """Any timm or torchvision classifier as a backbone: a picture in, feature maps at several strides out."""
 
+import os
 import warnings
 from collections.abc import Iterable
 from pathlib import Path
@@ -8,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from fullconv.download import download
-from fullconv.errors import ConfigError, InputError, UnknownNameError
+from fullconv.errors import ConfigError, FullconvError, InputError, RunError, UnknownNameError
 from fullconv.ops.geometry import Geometry
 from fullconv.ops.tracing import Place, place_of, trace
 
@@ -71,11 +72,28 @@ def build_backbone(name: str, finest: int = 4, weights: str | Path = "none") -> 
     Raises:
         UnknownNameError: no such backbone; the nearest name is suggested.
         InputError: the backbone has no feature map at stride `finest`; weights that do not fit.
+        RunError: pretrained weights that cannot be had.
     """
     file = weights_file(weights)
+    build = torchvision_backbone if name.startswith(TORCHVISION) else timm_backbone
+    try:
+        return build(name, finest, str(weights), file)
+    except FullconvError:
+        raise
+    except (OSError, RuntimeError, ValueError) as error:
+        if weights != "pretrained":
+            raise
+        reason = str(error).splitlines()[0]
+        raise RunError(
+            f"no pretrained weights for backbone {name!r} ({reason}); give --backbone-weights FILE, or none"
+        ) from None
+
+
+def pretrained_host(name: str) -> str:
+    """The address that a backbone's pretrained weights come from."""
     if name.startswith(TORCHVISION):
-        return torchvision_backbone(name, finest, str(weights), file)
-    return timm_backbone(name, finest, str(weights), file)
+        return "https://download.pytorch.org"
+    return os.environ.get("HF_ENDPOINT", "https://huggingface.co")
 
 
 def weights_file(weights: str | Path) -> Path | None:

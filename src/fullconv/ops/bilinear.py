@@ -131,7 +131,9 @@ def upsample(scores: Tensor, placement_hw: tuple[Placement, Placement], size_hw:
     """
     rows = interpolation_matrix(size_hw[0], scores.shape[2], placement_hw[0], like=scores)
     columns = interpolation_matrix(size_hw[1], scores.shape[3], placement_hw[1], like=scores)
-    return rows @ (scores.contiguous() @ columns.T)
+    # Autocast would round positions and scores to bfloat16.
+    with torch.autocast(scores.device.type, enabled=False):
+        return rows @ (scores.contiguous() @ columns.T)
 
 
 class LearnedUpsampling(nn.Module):

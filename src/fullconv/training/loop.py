@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from fullconv.bundle import save_bundle
-from fullconv.data.loading import TrainingSet, training_loader
+from fullconv.data.loading import TrainingSet, training_loader, worker_deaths_said
 from fullconv.data.transforms import TrainTransform
 from fullconv.devices import autocast
 from fullconv.drawing import sample_grid
@@ -47,7 +47,7 @@ def train(config: TrainConfig, *, resume: bool = False) -> Iterator[Event]:
         KeyboardInterrupt: after SIGINT or SIGTERM; the state has been saved.
     """
     run = yield from open_run(config, resume)
-    with stop_requested() as stopped:
+    with stop_requested() as stopped, worker_deaths_said():
         yield from run_epochs(run, stopped)
 
 

@@ -15,7 +15,9 @@ from fullconv.data.dataset import Dataset, open_dataset
 from fullconv.data.loading import steps_per_epoch
 from fullconv.data.samples import Sample
 from fullconv.devices import Precision, pick_device, pick_precision
-from fullconv.errors import ConfigError
+from fullconv.download import answers
+from fullconv.errors import ConfigError, RunError
+from fullconv.models.backbones import pretrained_host
 from fullconv.models.build import STRIDE_OF
 from fullconv.preprocessing import Preprocessing
 from fullconv.storage import write_text_atomically
@@ -157,11 +159,13 @@ def build_network(architecture: Architecture, config: TrainConfig) -> tuple[nn.M
         return model, "none"
     if config.backbone_weights != "auto":
         return architecture.build(config.backbone_weights), config.backbone_weights
-    try:
-        return architecture.build("pretrained"), "pretrained"
-    except (OSError, RuntimeError):  # no network, or no such weights
-        torch.manual_seed(config.seed)
-        return architecture.build(), "none"
+    # Asked first, because libraries retry for half a minute.
+    if answers(pretrained_host(architecture.backbone)):
+        try:
+            return architecture.build("pretrained"), "pretrained"
+        except RunError:
+            torch.manual_seed(config.seed)
+    return architecture.build(), "none"
 
 
 def start_record(run: Run) -> Event:

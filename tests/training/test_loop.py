@@ -54,10 +54,14 @@ def test_a_run_leaves_everything_behind(finished):
         for suffix in ("safetensors", "json")
     } <= names
     assert "checkpoints/state.safetensors" in names
+    assert sorted(folder.name for folder in (out / "checkpoints").glob("epoch_*")) == [
+        "epoch_0002",
+        "epoch_0003",
+    ]
     assert not [name for name in names if "/." in name or name.endswith(("tmp", "new", "old"))]
     lines = [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
     assert [line["kind"] for line in lines] == ["start", *(["step", "step", "epoch"] * 3), "end"]
-    assert [event for event in events if event["kind"] not in ("tick", "warning")] == lines
+    assert [event for event in events if event["kind"] not in ("tick", "check", "warning")] == lines
     epoch = lines[-2]
     assert set(epoch["val"]) == {
         "mean_iou", "pixel_accuracy", "mean_accuracy", "frequency_weighted_iou", "num_images", "split", "per_class", "confusion",

@@ -75,7 +75,9 @@ class TrainingDisplay:
 
     def show(self, event: Event) -> None:
         kind = event["kind"]
-        if kind == "warning":
+        if kind == "check":
+            self.line(f"check  reading {event['samples']} pictures and masks")
+        elif kind == "warning":
             self.line(f"warning: {event['message']}")
         elif kind == "start":
             self.start(event)

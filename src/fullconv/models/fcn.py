@@ -52,17 +52,10 @@ class FCN(nn.Module):
         self.num_classes = num_classes
         self.stride = stride
         self.strides = sorted((s for s in backbone.strides if s >= stride), reverse=True)
+        inits = {s: skip_init if s < self.strides[0] else "xavier" for s in self.strides}
         self.score = nn.ModuleDict(
-            {str(s): nn.Conv2d(backbone.channels[s], num_classes, 1) for s in self.strides}
+            {str(s): score_layer(backbone.channels[s], num_classes, inits[s]) for s in self.strides}
         )
-        for s in self.strides:
-            layer = self.score[str(s)]
-            assert isinstance(layer, nn.Conv2d)
-            nn.init.xavier_uniform_(layer.weight)
-            if skip_init == "zero" and s < self.strides[0]:
-                nn.init.zeros_(layer.weight)
-            nn.init.zeros_(layer.bias)  # pyright: ignore[reportArgumentType]
-
         steps = [*zip(self.strides, self.strides[1:], strict=False), (stride, 1)]
         self.placements = {coarse: self.place(coarse, fine, placement) for coarse, fine in steps}
         self.upscore = nn.ModuleDict(
@@ -102,6 +95,17 @@ class FCN(nn.Module):
         if self.upscore:
             return self.upscore[str(stride)](scores, (size_hw[0], size_hw[1]))
         return upsample(scores, self.placements[stride], (size_hw[0], size_hw[1]))
+
+
+def score_layer(channels: int, num_classes: int, init: str) -> nn.Conv2d:
+    """The 1x1 convolution that scores classes; biases start at zero, weights by Xavier's rule or at zero too."""
+    layer = nn.Conv2d(channels, num_classes, kernel_size=1)
+    nn.init.zeros_(layer.bias)  # pyright: ignore[reportArgumentType]
+    if init == "zero":
+        nn.init.zeros_(layer.weight)
+    else:
+        nn.init.xavier_uniform_(layer.weight)
+    return layer
 
 
 def at_least(pictures: Tensor, smallest: int) -> Tensor:

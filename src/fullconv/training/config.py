@@ -35,6 +35,7 @@ class TrainConfig(BaseModel):
 
     epochs: int = Field(default=50, ge=1)
     val_every: int = Field(default=1, ge=1)
+    keep_epochs: int = Field(default=2, ge=1)
     batch_size: int = Field(default=8, ge=1)
     crop: tuple[int, int] | None = None
     scale: tuple[float, float] = (0.5, 2.0)

@@ -2,6 +2,7 @@
 
 import io
 import math
+import shutil
 import time
 from collections.abc import Callable, Iterator
 
@@ -38,9 +39,9 @@ def train(config: TrainConfig, *, resume: bool = False) -> Iterator[Event]:
         resume: go on from the run folder's state; `config` must be the run's own (see `cli.train`).
 
     Yields:
-        Records with a "kind": "warning" (message) about the data; "start"; "tick" (step) after each step; "step" with loss, lr
-        and images_per_second every `log_every` steps; "epoch" with the validation's figures; "end". All but "warning" and
-        "tick" are lines of `log.jsonl`.
+        Records with a "kind": "check" (samples) and "warning" (message) about the data; "start"; "tick" (step) after each
+        step; "step" with loss, lr and images_per_second every `log_every` steps; "epoch" with the validation's figures; "end".
+        "start", "step", "epoch" and "end" are lines of `log.jsonl`.
 
     Raises:
         FullconvError: whatever is wrong with the data, the configuration or the machine, in one line.
@@ -125,7 +126,7 @@ def training_step(
 
 
 def finish_epoch(run: Run, began: float) -> Event:
-    """Validates, draws the sample grid, and saves state, `last`, and `best` where it is the best."""
+    """Validates, and saves a bundle of this epoch, `last`, `best` where it is the best, and the state."""
     config, progress, checkpoints = run.config, run.progress, run.config.out / "checkpoints"
     epoch = progress.step // run.steps_per_epoch
     figures = validate(run, epoch) if epoch % config.val_every == 0 or epoch == config.epochs else None
@@ -148,7 +149,7 @@ def finish_epoch(run: Run, began: float) -> Event:
         "epochs": config.epochs,
         "seconds": round(progress.seconds, 1),
     }
-    for name in ("last", "best") if best else ("last",):
+    for name in (f"epoch_{epoch:04d}", "last", *(["best"] if best else [])):
         save_bundle(
             checkpoints / name,
             run.model.state_dict(),
@@ -158,6 +159,8 @@ def finish_epoch(run: Run, began: float) -> Event:
             trained=trained,
             metrics=figures or {},
         )
+    for old in sorted(checkpoints.glob("epoch_*"))[: -config.keep_epochs]:
+        shutil.rmtree(old)
     save_state(checkpoints / STATE, run.model, run.optimizer, progress)
     append(config.out, record)
     return record

@@ -73,7 +73,7 @@ def open_run(config: TrainConfig, resume: bool) -> Generator[Event, None, Run]:
     """Checks the data, builds everything, and starts or reopens the run folder.
 
     Yields:
-        "warning" records about the data, then the "start" record.
+        A "check" record and "warning" records about the data, then the "start" record.
     """
     state_file = config.out / "checkpoints" / STATE
     if resume and not state_file.exists():
@@ -88,6 +88,7 @@ def open_run(config: TrainConfig, resume: bool) -> Generator[Event, None, Run]:
     dataset = open_dataset(config.data)
     train_samples, val_samples = dataset.split(config.train_split), dataset.split(config.val_split)
 
+    yield {"kind": "check", "samples": len(train_samples) + len(val_samples)}
     summary = check_samples(train_samples, dataset.labels)
     for warning in (*summary.warnings, *check_samples(val_samples, dataset.labels).warnings):
         yield {"kind": "warning", "message": warning}

@@ -125,7 +125,11 @@ def torchvision_backbone(name: str, finest: int, weights: str, file: Path | None
         load_classifier(classifier, read_state(file), file, name)
     nodes = widest_nodes(classifier)
     strides = usable_strides(nodes, finest, name)
-    return Backbone(create_feature_extractor(classifier, {nodes[s]: str(s) for s in strides}), strides)
+    with warnings.catch_warnings():
+        # Networks with auxiliary classifiers differ between training and evaluation, behind the nodes taken here.
+        warnings.filterwarnings("ignore", message="NOTE: The nodes obtained by tracing", category=UserWarning)
+        body = create_feature_extractor(classifier, {nodes[s]: str(s) for s in strides})
+    return Backbone(body, strides)
 
 
 def widest_nodes(classifier: nn.Module) -> dict[int, str]:

@@ -59,6 +59,7 @@ def test_a_run_leaves_everything_behind(finished):
         "epoch_0003",
     ]
     assert not [name for name in names if "/." in name or name.endswith(("tmp", "new", "old"))]
+    assert [name for name in names if name.startswith("events.out.tfevents")]
     lines = [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
     assert [line["kind"] for line in lines] == ["start", *(["step", "step", "epoch"] * 3), "end"]
     assert [event for event in events if event["kind"] not in ("tick", "check", "warning")] == lines

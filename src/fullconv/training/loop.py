@@ -20,6 +20,7 @@ from fullconv.evaluation import evaluate
 from fullconv.labels import IGNORE_INDEX
 from fullconv.losses import class_weights, cross_entropy
 from fullconv.storage import write_atomically
+from fullconv.training.board import Board
 from fullconv.training.config import TrainConfig
 from fullconv.training.optimizer import set_learning_rate
 from fullconv.training.run import Run, now, open_run
@@ -48,8 +49,11 @@ def train(config: TrainConfig, *, resume: bool = False) -> Iterator[Event]:
         KeyboardInterrupt: after SIGINT or SIGTERM; the state has been saved.
     """
     run = yield from open_run(config, resume)
-    with stop_requested() as stopped, worker_deaths_said():
-        yield from run_epochs(run, stopped)
+    with stop_requested() as stopped, worker_deaths_said(), Board(run.config.out) as board:
+        for event in run_epochs(run, stopped):
+            if event["kind"] in ("step", "epoch"):
+                board.show(event)
+            yield event
 
 
 def run_epochs(run: Run, stopped: Callable[[], bool]) -> Iterator[Event]:

@@ -3,7 +3,6 @@ PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-export PYTHONWARNINGS ?= default
 
 .PHONY: demo test test-slow lint types bench setup clean
 
@@ -19,10 +18,10 @@ demo: $(STAMP)
 	$(BIN)/fullconv demo --out demo
 
 test: $(STAMP) lint types
-	$(BIN)/pytest --numprocesses 2
+	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2
 
 test-slow: $(STAMP)
-	$(BIN)/pytest -m slow
+	$(BIN)/pytest -m slow --durations 10
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
@@ -32,7 +31,8 @@ types: $(STAMP)
 	$(BIN)/pyright
 
 bench: $(STAMP)
-	for script in benchmarks/[a-z]*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+	$(BIN)/python benchmarks/upsampling.py
+	$(BIN)/python benchmarks/prediction.py
 
 clean:
 	rm -rf demo .pytest_cache .ruff_cache .hypothesis

@@ -1,9 +1,9 @@
 """What exact placement of scores is worth: mean IU, and mean IU near borders, against half-pixel placement.
 
-Trains FCN-32s and FCN-8s with both placements and three seeds on CamVid (367 pictures, val 101), MobileNetV2, 12 epochs of
+Trains FCN-32s and FCN-8s with both placements and three seeds on CamVid (367 pictures, val 101), MobileNetV2, a few epochs of
 256x256 crops, everything else equal, and evaluates at native size.
 
-    python benchmarks/placement.py DATA WEIGHTS OUT [--epochs 12] [--seeds 3]
+    python benchmarks/placement.py DATA WEIGHTS OUT [--epochs 6] [--seeds 3]
 
 DATA: a CamVid folder with dataset.yaml; WEIGHTS: torchvision's mobilenet_v2 state dict; OUT: where the runs go (reused).
 """
@@ -53,7 +53,7 @@ def main() -> None:
     parser.add_argument("data", type=Path)
     parser.add_argument("weights", type=Path)
     parser.add_argument("out", type=Path)
-    parser.add_argument("--epochs", type=int, default=12)
+    parser.add_argument("--epochs", type=int, default=6)
     parser.add_argument("--seeds", type=int, default=3)
     arguments = parser.parse_args()
     results: dict[tuple[str, str], list[dict[str, float]]] = {}

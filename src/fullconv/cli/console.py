@@ -15,6 +15,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from fullconv.reporting.tables import percent
 from fullconv.training.runlog import Event
 
 PLAIN_SECONDS = 15
@@ -28,14 +29,6 @@ def say(message: str) -> None:
 def print_json(value: dict[str, Any]) -> None:
     """One JSON object on one line of stdout."""
     print(json.dumps(value), flush=True)
-
-
-def percent(fraction: float | None) -> str:
-    """
-    >>> percent(0.6174), percent(None)
-    ('61.7', 'n/a')
-    """
-    return "n/a" if fraction is None else f"{100 * fraction:.1f}"
 
 
 def progress_bar(unit: str) -> Progress:

@@ -18,11 +18,12 @@ def demo(out: Path, epochs: int, seed: int, as_json: bool) -> None:
     A small network learns from scratch to label every pixel of drawn scenes it has not seen, in about a minute and a half on
     two CPU cores. OUT/report.html shows how well.
     """
-    from fullconv.cli.console import TrainingDisplay, percent, print_json, say
+    from fullconv.cli.console import TrainingDisplay, print_json, say
     from fullconv.data.scenes import write_scenes
     from fullconv.inference.folder import find_pictures, predict_files
     from fullconv.inference.segmenter import load
     from fullconv.reporting.report import write_report
+    from fullconv.reporting.tables import percent
     from fullconv.training.config import TrainConfig
     from fullconv.training.loop import train
 

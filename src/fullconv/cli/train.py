@@ -78,8 +78,9 @@ def train(
     fullconv train photos --out runs/first --resume
     fullconv predict runs/first new/*.jpg --out predictions
     """
-    from fullconv.cli.console import TrainingDisplay, percent, print_json, say
+    from fullconv.cli.console import TrainingDisplay, print_json, say
     from fullconv.reporting.report import write_report
+    from fullconv.reporting.tables import percent
     from fullconv.training.config import make_config
     from fullconv.training.loop import train as run_training
 

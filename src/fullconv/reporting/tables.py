@@ -11,12 +11,17 @@ from fullconv.labels import LabelSet
 from fullconv.storage import write_atomically, write_text_atomically
 
 
+def percent(fraction: float | None) -> str:
+    """A share as people read it; None is a class that does not occur.
+
+    >>> percent(0.6174), percent(None)
+    ('61.7', 'n/a')
+    """
+    return "n/a" if fraction is None else f"{100 * fraction:.1f}"
+
+
 def figures_table(figures: dict[str, Any]) -> str:
     """The figures of `Confusion.summary` as a table for people, in percent."""
-
-    def percent(value: float | None) -> str:
-        return "n/a" if value is None else f"{100 * value:.1f}"
-
     width = max(len(name) for name in (*figures["per_class"], "class"))
     lines = [f"{'class':{width}}     IU   accuracy       pixels"]
     for name, row in figures["per_class"].items():

@@ -39,7 +39,7 @@ def measure(data: Path, run: Path) -> dict[str, float]:
     whole = evaluate(
         bundle.model,
         dataset.split("val"),
-        bundle.labels,
+        dataset.labels,
         bundle.preprocessing,
         device,
         pick_precision("auto", device),
@@ -67,7 +67,7 @@ def main() -> None:
                         backbone="torchvision/mobilenet_v2", backbone_weights=str(arguments.weights),
                         crop=(256, 256), val_every=arguments.epochs,
                     )  # fmt: skip
-                    for _ in train(config):
+                    for _ in train(config, resume=(run / "checkpoints" / "state.safetensors").exists()):
                         pass
                     (run / "figures.json").write_text(json.dumps(measure(arguments.data, run)))
                 figures = json.loads((run / "figures.json").read_text())

@@ -101,6 +101,23 @@ def test_evaluate(capsys, scenes, run, tmp_path):
     assert "balloon" in out
 
 
+def test_ids_that_the_data_set_calls_void_are_void_everywhere(capsys, scenes, tmp_path):
+    folder, _, mask = faulty(scenes, tmp_path)
+    for mask in folder.rglob("SegmentationClass/*.png"):
+        with Image.open(mask) as image:
+            ids = np.asarray(image).copy()
+        ids[:5] = 11
+        Image.fromarray(ids).save(mask)
+    with (folder / "dataset.yaml").open("a") as file:
+        file.write("ignore: [11]\n")
+    assert call(capsys, "train", folder, "--out", tmp_path / "run", *SMALL)[0] == 0
+    code, out, _ = call(capsys, "evaluate", tmp_path / "run", folder, "--json")
+    assert code == 0
+    counted = sum(map(sum, json.loads(out)["confusion"]))
+    whole = json.loads(call(capsys, "evaluate", tmp_path / "run", scenes, "--json")[1])
+    assert counted < sum(map(sum, whole["confusion"]))
+
+
 def test_predict_writes_masks_of_exactly_the_pictures_size(capsys, run, tmp_path):
     pictures = tmp_path / "pictures"
     pictures.mkdir()

@@ -49,7 +49,7 @@ def evaluate(
         confusion = run_evaluation(
             segmenter.model,
             samples,
-            segmenter.labels,
+            dataset.labels,  # the data set's own: it knows which ids are void there
             segmenter.preprocessing,
             segmenter.device,
             segmenter.precision,

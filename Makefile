@@ -3,6 +3,8 @@ PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+# uv trusts what the machine trusts, as pip does.
+export UV_SYSTEM_CERTS := true
 
 .PHONY: demo test test-slow lint types bench setup clean
 

@@ -38,7 +38,8 @@ def demo(out: Path, epochs: int, seed: int, as_json: bool) -> None:
     final = None
     with TrainingDisplay() as display:
         for event in train(config):
-            display.show(event)
+            if event["kind"] != "warning":  # that training from scratch takes longer is no news here
+                display.show(event)
             final = event["val"] if event["kind"] == "epoch" and event["best"] else final
     assert final is not None
     say("3/4 labelling pictures of other sizes")

@@ -1,12 +1,15 @@
 """Pictures people look at: a picture under its classes; grids of picture, prediction, truth and errors."""
 
+import io
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
 from fullconv.errors import DataError
 from fullconv.labels import IGNORE_INDEX, Color, LabelSet
+from fullconv.storage import write_atomically
 
 PAPER: Color = (255, 255, 255)
 INK: Color = (27, 35, 48)
@@ -110,6 +113,17 @@ def sample_grid(
     if seen[IGNORE_INDEX]:
         entries.append(("void", NEUTRAL))
     return _lay_out_grid(columns, [*entries, ("wrong", WRONG)], names, notes)
+
+
+def save_jpeg(image: Image.Image, path: Path, quality: int) -> None:
+    """Writes an RGB image as JPEG, whole or not at all; missing folders are made.
+
+    Raises:
+        StorageError: the disk is full or may not be written.
+    """
+    stream = io.BytesIO()
+    image.save(stream, "JPEG", quality=quality)
+    write_atomically(path, stream.getvalue())
 
 
 def _check_sample(picture: np.ndarray, label_map: np.ndarray, what: str) -> None:

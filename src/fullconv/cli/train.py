@@ -91,7 +91,7 @@ def train(
     with TrainingDisplay() as display:
         for event in run_training(config, resume=resume):
             display.show(event)
-            if as_json and event["kind"] not in ("tick",):
+            if as_json and event["kind"] != "tick":
                 print_json(event)
             if event["kind"] == "epoch":
                 write_report(config.out)

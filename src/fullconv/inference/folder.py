@@ -12,6 +12,7 @@ import numpy as np
 
 from fullconv.data.masks import write_mask
 from fullconv.data.pictures import SUFFIXES
+from fullconv.drawing import save_jpeg
 from fullconv.errors import InputError, PictureError
 from fullconv.inference.segmenter import Prediction, Segmenter
 from fullconv.storage import write_atomically, write_text_atomically
@@ -86,9 +87,7 @@ def write_prediction(
     if "mask" in kinds:
         write_mask(out / "masks" / f"{name}.png", prediction.label_map, segmenter.labels)
     if "overlay" in kinds:
-        buffer = io.BytesIO()
-        prediction.overlay().save(buffer, "JPEG", quality=90)
-        write_atomically(out / "overlays" / f"{name}.jpg", buffer.getvalue())
+        save_jpeg(prediction.overlay(), out / "overlays" / f"{name}.jpg", quality=90)
     if "scores" in kinds:
         buffer = io.BytesIO()
         np.save(buffer, prediction.scores().astype(np.float16))

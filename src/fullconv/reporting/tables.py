@@ -1,14 +1,13 @@
 """Figures of an evaluation as text and as files."""
 
-import io
 import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from fullconv.drawing import sample_grid
+from fullconv.drawing import sample_grid, save_jpeg
 from fullconv.labels import LabelSet
-from fullconv.storage import write_atomically, write_text_atomically
+from fullconv.storage import write_text_atomically
 
 
 def percent(fraction: float | None) -> str:
@@ -47,6 +46,4 @@ def write_evaluation(
     write_text_atomically(folder / "evaluation.json", json.dumps(figures, indent=1) + "\n")
     if shown:
         pictures, predictions, truths = zip(*shown, strict=True)
-        buffer = io.BytesIO()
-        sample_grid(pictures, predictions, truths, labels).save(buffer, "JPEG", quality=88)
-        write_atomically(folder / "samples.jpg", buffer.getvalue())
+        save_jpeg(sample_grid(pictures, predictions, truths, labels), folder / "samples.jpg", quality=88)

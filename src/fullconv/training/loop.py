@@ -1,6 +1,5 @@
 """The training loop: one generator that yields what happens, so that whoever runs it shows it as they like."""
 
-import io
 import math
 import shutil
 import time
@@ -14,12 +13,11 @@ from fullconv.bundle import save_bundle
 from fullconv.data.loading import TrainingSet, training_loader, worker_deaths_said
 from fullconv.data.transforms import TrainTransform
 from fullconv.devices import autocast
-from fullconv.drawing import sample_grid
+from fullconv.drawing import sample_grid, save_jpeg
 from fullconv.errors import RunError
 from fullconv.evaluation import evaluate
 from fullconv.labels import IGNORE_INDEX
 from fullconv.losses import class_weights, cross_entropy
-from fullconv.storage import write_atomically
 from fullconv.training.board import Board
 from fullconv.training.config import TrainConfig
 from fullconv.training.optimizer import set_learning_rate
@@ -184,8 +182,6 @@ def validate(run: Run, epoch: int) -> Event:
     labels, samples = run.dataset.labels, run.val_samples
     confusion = evaluate(run.model, samples, labels, run.preprocessing, run.device, run.precision, seen)
     pictures, predictions, truths = zip(*shown, strict=True)
-    buffer = io.BytesIO()
-    sample_grid(pictures, predictions, truths, labels).save(buffer, "JPEG", quality=88)
-    (run.config.out / "samples").mkdir(exist_ok=True)
-    write_atomically(run.config.out / "samples" / f"epoch_{epoch:04d}.jpg", buffer.getvalue())
+    grid = sample_grid(pictures, predictions, truths, labels)
+    save_jpeg(grid, run.config.out / "samples" / f"epoch_{epoch:04d}.jpg", quality=88)
     return confusion.summary(labels.names, len(samples), run.config.val_split)

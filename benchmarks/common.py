@@ -4,10 +4,17 @@ import platform
 import statistics
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import torch
 import torchvision
+
+from fullconv.bundle import load_bundle
+from fullconv.data.dataset import open_dataset
+from fullconv.devices import pick_device, pick_precision
+from fullconv.evaluation import evaluate
+from fullconv.metrics import BoundaryIou, Confusion, boundary_band
 
 
 def machine() -> str:
@@ -28,3 +35,29 @@ def timed(work: Callable[[], Any], repeats: int = 7) -> tuple[float, float]:
         times.append(1000 * (time.perf_counter() - began))
     low, _, high = statistics.quantiles(times, n=4)
     return statistics.median(times), high - low
+
+
+def measure(data: Path, run: Path) -> dict[str, float]:
+    """Mean IU, mean IU within 3 pixels of class borders, and boundary IU (3 pixels), in percent."""
+    bundle, dataset, device = (
+        load_bundle(run / "checkpoints" / "last"),
+        open_dataset(data),
+        pick_device("auto"),
+    )
+    band, boundary = Confusion(dataset.labels.num_classes), BoundaryIou(dataset.labels.num_classes, 3)
+
+    def seen(index, picture, label_map, truth):
+        inside = boundary_band(truth, 3).numpy()
+        band.update(label_map[inside], truth[inside])
+        boundary.update(label_map, truth)
+
+    whole = evaluate(
+        bundle.model,
+        dataset.split("val"),
+        dataset.labels,
+        bundle.preprocessing,
+        device,
+        pick_precision("auto", device),
+        seen,
+    )
+    return {"mean IU": whole.mean_iou, "border band": band.mean_iou, "boundary IU": boundary.mean_iou}

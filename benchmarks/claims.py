@@ -1,0 +1,72 @@
+"""The relative claims of the FCN papers and of the textbook, on one data set, every network with the same budget.
+
+Stride: FCN-32s < FCN-16s < FCN-8s. Upsampling: fixed bilinear, against learned transposed convolutions that start bilinear, or
+by Xavier's rule. MobileNetV2, batches of 8 crops of 256x256, everything else default; evaluated at native size.
+
+    python benchmarks/claims.py DATA WEIGHTS OUT [--epochs 4] [--seeds 2]
+
+DATA: a data set's folder; WEIGHTS: torchvision's mobilenet_v2 state dict; OUT: where the runs go (reused).
+"""
+
+import argparse
+import json
+import statistics
+from pathlib import Path
+
+from common import measure
+from fullconv.training.config import TrainConfig
+from fullconv.training.loop import train
+
+VARIANTS = {
+    "FCN-32s": {"model": "fcn32s"},
+    "FCN-16s": {"model": "fcn16s"},
+    "FCN-8s": {"model": "fcn8s"},
+    "FCN-32s learned, bilinear start": {"model": "fcn32s", "upsampling": "learned"},
+    "FCN-32s learned, Xavier start": {"model": "fcn32s", "upsampling": "learned", "init": "xavier"},
+    "FCN-8s learned, bilinear start": {"model": "fcn8s", "upsampling": "learned"},
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("data", type=Path)
+    parser.add_argument("weights", type=Path)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--epochs", type=int, default=4)
+    parser.add_argument("--seeds", type=int, default=2)
+    arguments = parser.parse_args()
+    results: dict[str, list[dict[str, float]]] = {name: [] for name in VARIANTS}
+    for seed in range(arguments.seeds):
+        for name, options in VARIANTS.items():
+            run = arguments.out / f"{name.lower().replace(', ', '-').replace(' ', '-')}-{seed}"
+            if not (run / "figures.json").exists():
+                config = TrainConfig(
+                    data=arguments.data, out=run, seed=seed, epochs=arguments.epochs, val_every=arguments.epochs,
+                    backbone="torchvision/mobilenet_v2", backbone_weights=str(arguments.weights),
+                    crop=(256, 256), workers=1, **options,
+                )  # fmt: skip
+                for _ in train(config, resume=(run / "checkpoints" / "state.safetensors").exists()):
+                    pass
+                (run / "figures.json").write_text(json.dumps(measure(arguments.data, run)))
+            figures = json.loads((run / "figures.json").read_text())
+            results[name].append(figures)
+            print(
+                name,
+                f"seed {seed}",
+                {key: f"{100 * value:.1f}" for key, value in figures.items()},
+                flush=True,
+            )
+    print(
+        f"\n{arguments.data.name}, {arguments.epochs} epochs, {arguments.seeds} seeds: mean (standard deviation)"
+    )
+    for name, figures in results.items():
+        cells = []
+        for key in figures[0]:
+            values = [100 * each[key] for each in figures]
+            spread = statistics.stdev(values) if len(values) > 1 else 0.0
+            cells.append(f"{key} {statistics.mean(values):.1f} ({spread:.1f})")
+        print(f"{name:32}", "  ".join(cells))
+
+
+if __name__ == "__main__":
+    main()

@@ -56,6 +56,19 @@ class LabelSet:
         return cls(names=tuple(names), colors=tuple(voc_color(index) for index in range(len(names))))
 
 
+@dataclass(frozen=True)
+class Head:
+    """A further labelling of the same pictures, such as geometric classes beside semantic ones.
+
+    Attributes:
+        name: what figures and files call it.
+        labels: its classes.
+    """
+
+    name: str
+    labels: LabelSet
+
+
 def voc_color(index: int) -> Color:
     """The colour of class `index` by PASCAL VOC's rule: the bits of the id, dealt to R, G, B from the top.
 

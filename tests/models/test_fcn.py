@@ -3,24 +3,28 @@
 import math
 
 import pytest
+import timm
 import torch
+import torchvision
 from torch import nn
 
 from fullconv.errors import InputError, UnknownNameError
 from fullconv.models.backbones import build_backbone
-from fullconv.models.build import STRIDE_OF, build_model
+from fullconv.models.build import build_model
+from fullconv.ops.bilinear import bilinear_kernel
 
 FAMILIES = ["resnet18", "torchvision/mobilenet_v2", "torchvision/vgg11", "convnext_atto"]
+NAMES = ["fcn32s", "fcn16s", "fcn8s", "fcn4s"]
 RESIDUES = range(32)
 FEW = [0, 1, 7, 16, 17, 31]
 
 
-def network(name: str, backbone: str, **options: str) -> nn.Module:
+def network(name: str, backbone: str, **options: object) -> nn.Module:
     torch.manual_seed(3)
     return build_model(name, backbone=backbone, num_classes=3, **options).eval()
 
 
-@pytest.mark.parametrize("name", STRIDE_OF)
+@pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("backbone", FAMILIES)
 def test_constant_scores_give_constant_answers_at_every_residue(name, backbone):
     model = network(name, backbone)
@@ -63,13 +67,13 @@ def test_a_shift_by_the_stride_moves_the_answer(backbone):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", STRIDE_OF)
+@pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("backbone", FAMILIES)
 def test_a_shift_by_the_stride_moves_the_answer_at_every_residue(name, backbone):
     check_shift(name, backbone, RESIDUES)
 
 
-@pytest.mark.parametrize("name", STRIDE_OF)
+@pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("backbone", FAMILIES)
 def test_float32_agrees_with_float64(name, backbone):
     model = network(name, backbone)
@@ -83,7 +87,7 @@ def test_float32_agrees_with_float64(name, backbone):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", STRIDE_OF)
+@pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("backbone", FAMILIES)
 def test_float32_agrees_with_float64_at_every_residue(name, backbone):
     model = network(name, backbone)
@@ -147,6 +151,59 @@ def test_learned_upsampling_starts_equal_to_fixed():
     picture = torch.randn(1, 3, 75, 91)
     with torch.inference_mode():
         torch.testing.assert_close(learned(picture), fixed(picture), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("init", ["bilinear", "xavier"])
+def test_the_textbooks_network_is_half_pixel_learned_and_fading(init):
+    """ResNet-18 up to its pooling, a 1x1 convolution to 21 classes, ConvTranspose2d(21, 21, 64, stride 32, padding 16)."""
+    torch.manual_seed(1)
+    ours = build_model(
+        "fcn32s", backbone="torchvision/resnet18", num_classes=21, upsampling="learned", init=init,
+        placement="half-pixel", border="fade",
+    ).eval()  # fmt: skip
+    pretrained = torchvision.models.resnet18(weights=None)
+    textbook = nn.Sequential(*list(pretrained.children())[:-2], nn.Conv2d(512, 21, 1))
+    textbook.append(nn.ConvTranspose2d(21, 21, 64, padding=16, stride=32, bias=False)).eval()
+    for mine, theirs in zip(ours.state_dict().values(), textbook.state_dict().values(), strict=True):
+        theirs.copy_(mine)
+    if init == "bilinear":
+        torch.testing.assert_close(textbook[-1].weight.data, bilinear_kernel(21, 21, 64))
+    with torch.inference_mode():
+        picture = torch.randn(1, 3, 320, 480)
+        assert textbook[:-2](picture).shape == (1, 512, 10, 15)
+        want = textbook(picture)
+        assert want.shape == (1, 21, 320, 480)
+        torch.testing.assert_close(ours(picture), want, rtol=1e-4, atol=1e-5)
+        picture = torch.randn(
+            1, 3, 97, 131
+        )  # no multiples of 32: the textbook's answer is larger, ours is cut
+        want = textbook(picture)
+        assert want.shape == (1, 21, 128, 160)
+        torch.testing.assert_close(ours(picture), want[..., :97, :131], rtol=1e-4, atol=1e-5)
+
+
+def test_the_textbooks_relu_hides_what_a_class_is_not():
+    plain, cut = network("fcn32s", "resnet18"), network("fcn32s", "resnet18", score_relu=True)
+    nn.init.constant_(plain.score["32"].bias, -1)
+    cut.load_state_dict(plain.state_dict())
+    picture = torch.randn(1, 3, 64, 96)
+    with torch.inference_mode():
+        torch.testing.assert_close(cut.scores(picture), plain.scores(picture).relu())
+        assert (plain.scores(picture) < 0).any()
+
+
+def test_a_pre_activation_backbone_ends_behind_its_last_norm():
+    """The textbook's ResNet101V2 ends in batch norm and ReLU; timm's stages end before them."""
+    backbone = build_backbone("resnetv2_50", 32)
+    classifier = timm.create_model("resnetv2_50").eval()
+    state = {name.removeprefix("model."): tensor for name, tensor in backbone.body.state_dict().items()}
+    classifier.load_state_dict(state, strict=False)
+    picture = torch.randn(1, 3, 64, 96)
+    with torch.inference_mode():
+        features = backbone.eval()(picture)[32]
+        assert features.shape == (1, 2048, 2, 3)
+        assert torch.equal(features, classifier.forward_features(picture))
+        assert features.min() == 0
 
 
 def test_autocast_does_not_touch_the_upsampling():

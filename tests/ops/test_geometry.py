@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from fullconv.ops.geometry import Geometry, Window, chain
+from fullconv.errors import InputError
+from fullconv.ops.geometry import PIXELS, Geometry, Window, chain, crop_offset
 
 windows = st.builds(
     Window,
@@ -122,3 +123,41 @@ def test_joined_holds_both_windows():
 @pytest.mark.parametrize("cells", [-2, 3])
 def test_moved(cells):
     assert Geometry(Fraction(4)).moved(cells).offset == 4 * cells
+
+
+@given(stride=st.integers(1, 8), padding=st.integers(0, 20), cells=st.integers(0, 6))
+def test_crop_offset_undoes_what_was_padded_on(stride, padding, cells):
+    plain = PIXELS.through(Window(kernel=3, stride=stride, padding=padding))
+    assert crop_offset(plain.moved(-cells), onto=plain) == cells
+
+
+def test_crop_offset_is_where_the_first_pixel_of_an_enlarged_map_lies():
+    """Of a map that was halved and doubled again, cell `crop` is made of the pixels around pixel 0."""
+    layers = [
+        Window(kernel=5, padding=6),
+        Window(kernel=2, stride=2),
+        Window(kernel=4, stride=2, transposed=True),
+    ]
+    crop = crop_offset(chain(layers), onto=PIXELS)
+    modules = [
+        nn.Conv1d(1, 1, 5, padding=6, bias=False),
+        nn.AvgPool1d(2),
+        nn.ConvTranspose1d(1, 1, 4, 2, bias=False),
+    ]
+    pixel = 10
+    first, last = support(modules, 40, pixel + crop)
+    assert crop == 5
+    assert abs((first + last) / 2 - pixel) <= 1
+
+
+@pytest.mark.parametrize(
+    ("cropped", "onto", "said"),
+    [
+        (Geometry(Fraction(2)), PIXELS, "strides 2 and 1"),
+        (Geometry(offset=Fraction(-1, 2)), PIXELS, "crop of 1/2 cells"),
+        (Geometry(offset=Fraction(3)), PIXELS, "crop of -3 cells"),
+    ],
+)
+def test_what_cannot_be_cropped_is_refused(cropped, onto, said):
+    with pytest.raises(InputError, match=said):
+        crop_offset(cropped, onto)

@@ -4,9 +4,13 @@ from fractions import Fraction
 
 import pytest
 import torch
+import torch.nn.functional as F
+from hypothesis import given
+from hypothesis import strategies as st
 from torch import nn
 
-from fullconv.ops.tracing import evaluating, place_of, trace
+from fullconv.ops.geometry import Window
+from fullconv.ops.tracing import evaluating, place_of, trace, trace_steps
 
 
 class Apply(nn.Module):
@@ -109,3 +113,78 @@ def test_evaluating_restores_after_an_error():
     with pytest.raises(KeyError):
         fail()
     assert net.training
+
+
+def test_steps_are_what_moves_things():
+    net = nn.Sequential(
+        nn.ZeroPad2d(2), nn.Conv2d(3, 4, 5), nn.ReLU(inplace=True), nn.BatchNorm2d(4), nn.AvgPool2d(2),
+        Apply(lambda x: x[:, :, 1:]), nn.ConvTranspose2d(4, 6, 4, 2, 1, groups=2),
+    )  # fmt: skip
+    output, steps = trace_steps(net, (21, 34))
+    assert [(step.name, step.kind, step.channels, step.size_hw) for step in steps] == [
+        ("0", "pad", 3, (25, 38)),
+        ("1", "conv2d", 4, (21, 34)),
+        ("4", "avg_pool2d", 4, (10, 17)),
+        ("5", "crop", 4, (9, 17)),
+        ("6", "conv_transpose2d", 6, (18, 34)),
+    ]
+    assert output.shape == net(torch.zeros(1, 3, 21, 34)).shape
+    assert steps[0].window_hw is None
+    assert steps[1].window_hw == (Window(5), Window(5))
+    assert steps[4].window_hw == (Window(4, 2, 1, transposed=True),) * 2
+    assert [float(step.place.rows.offset) for step in steps] == [-2, 0, 0.5, 2.5, 2]
+    assert [float(step.place.columns.offset) for step in steps] == [-2, 0, 0.5, 0.5, 0]
+
+
+def test_steps_of_branches_are_all_listed():
+    class Branches(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.wide, self.narrow = nn.Conv2d(3, 4, 3, 2, 1), nn.Conv2d(3, 4, 1, 2)
+
+        def forward(self, x):
+            return F.max_pool2d(self.wide(x) + self.narrow(x), 2)
+
+    output, steps = trace_steps(nn.Sequential(Branches()), (9, 9))
+    assert [(step.name, step.kind) for step in steps] == [
+        ("0.wide", "conv2d"), ("0.narrow", "conv2d"), ("0", "max_pool2d"),
+    ]  # fmt: skip
+    assert place_of(output) == steps[-1].place
+
+
+kernels = st.builds(
+    lambda kind, kernel, stride, padding, dilation: (kind, kernel, stride, min(padding, kernel // 2), dilation),
+    st.sampled_from([nn.Conv2d, nn.ConvTranspose2d, nn.MaxPool2d, nn.AvgPool2d]),
+    st.integers(1, 5), st.integers(1, 3), st.integers(0, 2), st.integers(1, 2),
+)  # fmt: skip
+
+
+@given(st.lists(kernels, min_size=1, max_size=4), st.integers(20, 40), st.integers(20, 40))
+def test_what_is_not_computed_has_the_right_size_and_place(drawn, height, width):
+    layers = []
+    for kind, kernel, stride, padding, dilation in drawn:
+        if kind in (nn.Conv2d, nn.ConvTranspose2d):
+            layers.append(kind(2 if layers else 3, 2, kernel, stride, padding, dilation=dilation))
+        elif kind is nn.MaxPool2d:
+            layers.append(kind(kernel, stride, padding, ceil_mode=True))
+        else:
+            layers.append(kind(kernel, stride, padding))
+        if isinstance(layers[-1], nn.MaxPool2d | nn.AvgPool2d) and len(layers) == 1:
+            layers.insert(0, nn.Conv2d(3, 2, 1))
+    net = nn.Sequential(*layers)
+    try:
+        computed, _ = trace(net, (height, width))
+    except RuntimeError:  # a window that does not fit
+        with pytest.raises((ValueError, RuntimeError)):
+            trace_steps(net, (height, width))
+        return
+    output, _ = trace_steps(net, (height, width))
+    assert output.shape == computed.shape
+    assert place_of(output) == place_of(computed)
+
+
+def test_nothing_is_left_in_the_module_after_steps():
+    net = nn.Sequential(nn.Conv2d(4, 4, 3), nn.Dropout())
+    trace_steps(net, (16, 16), channels=4)
+    assert net[1].training
+    assert not any(child._forward_hooks or child._forward_pre_hooks for child in net.modules())

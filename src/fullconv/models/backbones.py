@@ -90,10 +90,27 @@ def build_backbone(name: str, finest: int = 4, weights: str | Path = "none") -> 
 
 
 def pretrained_host(name: str) -> str:
-    """The address that a backbone's pretrained weights come from."""
-    if name.startswith(TORCHVISION):
+    """The address that a backbone's pretrained weights come from; the papers' "vgg16" is torchvision's."""
+    if name.startswith(TORCHVISION) or name == "vgg16":
         return "https://download.pytorch.org"
     return os.environ.get("HF_ENDPOINT", "https://huggingface.co")
+
+
+def pretrained_vgg16() -> dict[str, Tensor]:
+    """torchvision's VGG16 classifier, downloaded once.
+
+    Raises:
+        RunError: it cannot be had.
+    """
+    from torchvision.models import VGG16_Weights
+
+    try:
+        return VGG16_Weights.IMAGENET1K_V1.get_state_dict(progress=False, check_hash=True, weights_only=True)
+    except (OSError, RuntimeError, ValueError) as error:
+        reason = str(error).splitlines()[0]
+        raise RunError(
+            f"no pretrained weights of torchvision's VGG16 ({reason}); give --backbone-weights FILE, or none"
+        ) from None
 
 
 def weights_file(weights: str | Path) -> Path | None:
@@ -149,6 +166,7 @@ def widest_nodes(classifier: nn.Module) -> dict[int, str]:
 
 def timm_backbone(name: str, finest: int, weights: str, file: Path | None) -> Backbone:
     import timm
+    from timm.models._features import FeatureGetterNet
 
     if not timm.is_model(name):
         raise UnknownNameError("backbone", name, timm.list_models(), "(timm names, or torchvision/NAME)")
@@ -159,14 +177,21 @@ def timm_backbone(name: str, finest: int, weights: str, file: Path | None) -> Ba
     info = timm.create_model(name, features_only=True).feature_info
     reductions: list[int] = info.reduction()  # pyright: ignore
     strides = usable_strides(reductions, finest, name)
-    body = timm.create_model(
-        name,
-        features_only=True,
-        # Of several maps at one stride the last is the deepest.
-        out_indices=[len(reductions) - 1 - reductions[::-1].index(stride) for stride in strides],
-        pretrained=weights == "pretrained" or file is not None,
-        pretrained_cfg_overlay=overlay,
-    )
+    # Of several maps at one stride the last is the deepest.
+    indices = tuple(len(reductions) - 1 - reductions[::-1].index(stride) for stride in strides)
+    pretrained = weights == "pretrained" or file is not None
+    if name.startswith("resnetv2"):
+        # A pre-activation network's last stage ends before its normalisation and ReLU, which stand behind the stages.
+        classifier = timm.create_model(name, pretrained=pretrained, pretrained_cfg_overlay=overlay)
+        body = FeatureGetterNet(classifier, out_indices=indices, norm=True)  # pyright: ignore[reportArgumentType]
+    else:
+        body = timm.create_model(
+            name,
+            features_only=True,
+            out_indices=indices,
+            pretrained=pretrained,
+            pretrained_cfg_overlay=overlay,
+        )
     return Backbone(body, strides)
 
 
@@ -192,7 +217,8 @@ def read_state(file: Path) -> dict[str, Tensor]:
         raise InputError(
             f"{file} cannot be read as weights ({str(error).splitlines()[0]}); expected .safetensors or .pth"
         ) from None
-    state = state.get("state_dict", state) if isinstance(state, dict) else state
+    if isinstance(state, dict):
+        state = state.get("state_dict", state.get("model_state_dict", state))
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
         raise InputError(f"{file} does not hold a state dict of tensors; save model.state_dict()")
     return state

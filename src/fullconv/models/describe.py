@@ -2,31 +2,43 @@
 
 from typing import Any
 
-from fullconv.models.build import build_model
-from fullconv.models.fcn import FCN
+import torch
+
+from fullconv.models.build import MODELS, build_model
+from fullconv.ops.tracing import trace_steps
+
+TRACED_HW = (128, 128)
 
 
-def describe_model(name: str, backbone: str, num_classes: int) -> dict[str, Any]:
-    """Name, parameters, stride, receptive field, and the same for each feature map that is scored.
+def describe_model(name: str, backbone: str | None, num_classes: int) -> dict[str, Any]:
+    """Name, parameters, stride, receptive field, and the same for each score map, coarsest first.
 
-    Receptive fields are along the rows, in pixels, as far as layers with windows go; global attention sees everything.
+    Score maps are what 1x1 convolutions to `num_classes` channels give. Receptive fields are along the rows, in pixels, as
+    far as layers with windows go; global attention sees everything.
     """
-    model = build_model(name, backbone=backbone, num_classes=num_classes)
-    assert isinstance(model, FCN)
-    features = [
+    if name in MODELS and not MODELS[name].any_backbone:
+        # Only the shapes matter; to draw VGG16's 134 million weights takes seconds.
+        with torch.device("meta"):
+            model = build_model(name, backbone=backbone, num_classes=num_classes).to_empty(device="cpu")
+    else:
+        model = build_model(name, backbone=backbone, num_classes=num_classes)
+    steps = trace_steps(model, TRACED_HW)[1]
+    scores = [
         {
-            "stride": stride,
-            "channels": model.backbone.channels[stride],
-            "offset": float(model.backbone.geometry_hw[stride][0].offset),
-            "receptive_field": int(model.backbone.geometry_hw[stride][0].receptive_field),
+            "name": step.name,
+            "stride": float(step.place.rows.stride),
+            "offset": float(step.place.rows.offset),
+            "receptive_field": int(step.place.rows.receptive_field),
         }
-        for stride in model.strides
+        for step in steps
+        if step.kind == "conv2d" and step.channels == num_classes and step.window_hw is not None
+        if all(window.kernel == 1 for window in step.window_hw)
     ]
     return {
         "name": name,
-        "backbone": backbone,
+        "backbone": backbone or MODELS[name].backbone,
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
-        "stride": model.stride,
-        "receptive_field": max(feature["receptive_field"] for feature in features),
-        "features": features,
+        "stride": MODELS[name].stride,
+        "receptive_field": max((score["receptive_field"] for score in scores), default=None),
+        "scores": scores,
     }

@@ -34,6 +34,13 @@ class FCN(nn.Module):
         skip_init: where the score layers of the skips start: "xavier", or "zero" as in the paper.
         placement: "exact" puts scores where the arithmetic says; "half-pixel" at the centres of their cells, as
             `interpolate(align_corners=False)` and other libraries do, up to 15.5 pixels off at stride 32.
+        border: what learned upsampling does beyond the outermost scores: "exact" goes on with them, "fade" takes zeros, as
+            a plain transposed convolution does.
+        score_relu: a ReLU after each score layer, as one of the textbooks has it. It cuts off every score below zero, so a
+            class can only be seen, never ruled out, and where all scores are cut nothing flows back: off by default.
+
+    The textbook's network (d2l, section "Fully convolutional networks") is stride 32 with learned upsampling from a bilinear
+    start, half-pixel placement and a fading border: a 64x64 transposed convolution of stride 32 and padding 16.
     """
 
     def __init__(
@@ -46,11 +53,14 @@ class FCN(nn.Module):
         init: Literal["bilinear", "xavier"] = "bilinear",
         skip_init: Literal["xavier", "zero"] = "xavier",
         placement: Literal["exact", "half-pixel"] = "exact",
+        border: Literal["exact", "fade"] = "exact",
+        score_relu: bool = False,
     ) -> None:
         super().__init__()
         self.backbone = backbone
         self.num_classes = num_classes
         self.stride = stride
+        self.score_relu = score_relu
         self.strides = sorted((s for s in backbone.strides if s >= stride), reverse=True)
         inits = {s: skip_init if s < self.strides[0] else "xavier" for s in self.strides}
         self.score = nn.ModuleDict(
@@ -59,7 +69,7 @@ class FCN(nn.Module):
         steps = [*zip(self.strides, self.strides[1:], strict=False), (stride, 1)]
         self.placements = {coarse: self.place(coarse, fine, placement) for coarse, fine in steps}
         self.upscore = nn.ModuleDict(
-            {str(s): LearnedUpsampling(num_classes, self.placements[s], init) for s, _ in steps}
+            {str(s): LearnedUpsampling(num_classes, self.placements[s], init, border) for s, _ in steps}
             if upsampling == "learned"
             else {}
         )
@@ -88,7 +98,8 @@ class FCN(nn.Module):
     def scored(self, features: dict[int, Tensor], stride: int) -> Tensor:
         layer = self.score[str(stride)]
         # Sums and upsampling keep the parameters' precision when the convolutions run in bfloat16.
-        return layer(features[stride]).to(layer.weight.dtype)  # pyright: ignore[reportArgumentType]
+        scores = layer(features[stride]).to(layer.weight.dtype)  # pyright: ignore[reportArgumentType]
+        return scores.relu() if self.score_relu else scores
 
     def upsampled(self, scores: Tensor, stride: int, size_hw: tuple[int, ...]) -> Tensor:
         """Scores of stride `stride` on the next finer grid, or on the pixels, `size_hw` cells of it."""

@@ -139,14 +139,16 @@ def upsample(scores: Tensor, placement_hw: tuple[Placement, Placement], size_hw:
 class LearnedUpsampling(nn.Module):
     """A transposed convolution that starts as exact bilinear upsampling and may learn something better.
 
-    The kernel's centre is put where the arithmetic says, at any fraction of a cell, and the scores are continued beyond
-    their border: at its bilinear start the layer equals `upsample` at every cell, borders included, where the
-    plain k = 2s, p = s/2 layer fades to 0.516 on edges and 0.266 in corners at stride 32.
+    The kernel's centre is put where the arithmetic says, at any fraction of a cell. With `border="exact"` the scores are
+    continued beyond their border: at its bilinear start the layer equals `upsample` at every cell, borders included.
+    With `border="fade"` zeros follow, as in a plain transposed convolution: scores fade to 0.516 on edges and 0.266 in
+    corners at stride 32. Half-pixel placement and "fade" give the textbook's k = 2s, p = s/2 layer.
 
     Args:
         channels: K, in and out; the kernel is dense, (K, K, k, k), as in the paper.
         placement_hw: where the coarse cells lie on the fine grid; integer factors.
         init: "bilinear", or "xavier" for the textbook's comparison.
+        border: "exact" or "fade".
 
     Raises:
         InputError: a factor is not an integer.
@@ -157,6 +159,7 @@ class LearnedUpsampling(nn.Module):
         channels: int,
         placement_hw: tuple[Placement, Placement],
         init: Literal["bilinear", "xavier"] = "bilinear",
+        border: Literal["exact", "fade"] = "exact",
     ) -> None:
         super().__init__()
         if any(placement.factor != int(placement.factor) for placement in placement_hw):
@@ -164,6 +167,7 @@ class LearnedUpsampling(nn.Module):
                 f"learned upsampling got the factors {placement_hw}; expected whole numbers; use upsampling='fixed'"
             )
         self.placement_hw = placement_hw
+        self.border = border
         self.stride_hw = (int(placement_hw[0].factor), int(placement_hw[1].factor))
         # The scores are continued by `before` cells, so coarse cell i has its kernel's centre at
         # stride * (i + before) + center of the full transposed convolution, which is cut at `crop`:
@@ -191,9 +195,10 @@ class LearnedUpsampling(nn.Module):
                 self.before_hw, size_hw, self.placement_hw, self.stride_hw, scores.shape[2:], strict=True
             )
         ]
+        mode = "replicate" if self.border == "exact" else "constant"
         # In float32 always: bfloat16 transposed convolution is many times slower on CPUs.
         with torch.autocast(scores.device.type, enabled=False):
-            padded = F.pad(scores.to(self.weight.dtype), (*pad_hw[1], *pad_hw[0]), mode="replicate")
+            padded = F.pad(scores.to(self.weight.dtype), (*pad_hw[1], *pad_hw[0]), mode=mode)
             full = F.conv_transpose2d(padded, self.weight, stride=self.stride_hw)
         (top, left), (height, width) = self.crop_hw, size_hw
         return full[:, :, top : top + height, left : left + width]

@@ -14,6 +14,8 @@ Araujo, Norris & Sim, "Computing Receptive Fields of Convolutional Neural Networ
 from dataclasses import dataclass
 from fractions import Fraction
 
+from fullconv.errors import InputError
+
 
 @dataclass(frozen=True)
 class Window:
@@ -132,3 +134,29 @@ def chain(windows: list[Window]) -> Geometry:
     for window in windows:
         geometry = geometry.through(window)
     return geometry
+
+
+def crop_offset(cropped: Geometry, onto: Geometry) -> int:
+    """How many cells to cut from the front of a feature map so that it lies on another, cell on cell.
+
+    Args:
+        cropped: the feature map that reaches further ahead.
+        onto: the feature map, or the picture itself, that its first remaining cell shall lie on.
+
+    Raises:
+        InputError: the strides differ, the answer is no whole number, or it is negative; rounding would put the sum of
+            the two maps out of register.
+
+    Source: `crop` in python/caffe/coord_map.py of github.com/BVLC/caffe, which refuses the same three cases.
+
+    >>> padded = PIXELS.through(Window(kernel=3, padding=100))
+    >>> crop_offset(padded, onto=PIXELS)
+    99
+    """
+    cells = (onto.offset - cropped.offset) / cropped.stride
+    if cropped.stride != onto.stride or cells.denominator != 1 or cells < 0:
+        raise InputError(
+            f"{cropped} cannot be cropped onto {onto}: got strides {cropped.stride} and {onto.stride} and a crop of {cells} "
+            "cells; expected equal strides and a whole number of at least 0; change kernels or paddings"
+        )
+    return int(cells)

@@ -1,42 +1,20 @@
 """The geometry of any module, found by watching what it does to one picture.
 
-While a module runs, each torch function that moves things in space (convolution, pooling, padding, slicing) is seen,
-and its output is given the geometry that the arithmetic of `ops.geometry` says. Functions that only turn or split axes
-keep it with the axes. All others (activations, sums, normalisation, concatenation) hand on what their inputs have.
-Global pooling ends it: what comes out has no place on the picture.
+While a module runs, each torch function is seen, and its output is given its place on the picture by the rules of
+`ops.places`. `trace` says where each sub-module's output lies; `trace_steps` lists what moved things, in order.
 """
 
-import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from fullconv.ops.geometry import PIXELS, Geometry, Window
-
-
-@dataclass(frozen=True)
-class Place:
-    """How a feature map lies on the picture: a geometry for rows and columns, and the axes of the tensor they are."""
-
-    rows: Geometry = PIXELS
-    columns: Geometry = PIXELS
-    row_axis: int = 2
-    column_axis: int = 3
-
-    @property
-    def geometry_hw(self) -> tuple[Geometry, Geometry]:
-        return self.rows, self.columns
-
-    def size_hw(self, tensor: Tensor) -> tuple[int, int]:
-        return tensor.shape[self.row_axis], tensor.shape[self.column_axis]
-
-    def joined(self, other: "Place") -> "Place":
-        return replace(self, rows=self.rows.joined(other.rows), columns=self.columns.joined(other.columns))
+from fullconv.ops.geometry import Window
+from fullconv.ops.places import MOVES, RULES, WINDOWS, Layer, Place, handed_on, moved, place_of
 
 
 @dataclass(frozen=True)
@@ -45,6 +23,27 @@ class TracedFeature:
 
     name: str
     channels: int
+    place: Place
+
+
+@dataclass(frozen=True)
+class TracedStep:
+    """One operation that moved things in space.
+
+    Attributes:
+        name: the innermost sub-module that did it; "" for the module itself.
+        kind: torch's name of the function: "conv2d", "conv_transpose2d", "max_pool2d", "avg_pool2d"; "pad" or "crop".
+        window_hw: the layer's windows along rows and columns; None for padding and cropping.
+        channels: of the output.
+        size_hw: height and width of the output.
+        place: of the output.
+    """
+
+    name: str
+    kind: str
+    window_hw: tuple[Window, Window] | None
+    channels: int
+    size_hw: tuple[int, int]
     place: Place
 
 
@@ -84,6 +83,45 @@ def trace(module: nn.Module, size_hw: tuple[int, int]) -> tuple[Any, list[Traced
             hook.remove()
 
 
+def trace_steps(
+    module: nn.Module, size_hw: tuple[int, int], channels: int = 3
+) -> tuple[Any, list[TracedStep]]:
+    """What moves things in space when `module` runs. Convolutions and poolings are not computed, so this is fast at any size.
+
+    Args:
+        module: takes (1, channels, H, W) float32; left as it was.
+        size_hw: size of the picture, any size that the module accepts.
+        channels: of the picture.
+
+    Returns:
+        What the module returned (of the right sizes, with meaningless values; ask `place_of` about it), and the steps in the
+        order of execution, branches included.
+
+    >>> net = nn.Sequential(nn.Conv2d(3, 8, 7, stride=2, padding=3), nn.ReLU(), nn.MaxPool2d(2))
+    >>> [(step.name, step.kind, step.size_hw) for step in trace_steps(net, (65, 97))[1]]
+    [('0', 'conv2d', (33, 49)), ('2', 'max_pool2d', (16, 24))]
+    """
+    mode = PlaceMode(computing=False)
+    names = {child: name for name, child in module.named_modules()}
+
+    def enter(child: nn.Module, _: Any) -> None:
+        mode.running.append(names[child])
+
+    def leave(*_: Any) -> None:
+        mode.running.pop()
+
+    hooks = [child.register_forward_pre_hook(enter) for child in names]
+    hooks += [child.register_forward_hook(leave) for child in names]
+    try:
+        with evaluating(module), torch.no_grad(), mode:
+            picture = torch.zeros(1, channels, *size_hw)
+            picture._place = Place()  # pyright: ignore[reportAttributeAccessIssue]
+            return module(picture), mode.steps
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
 @contextmanager
 def evaluating(module: nn.Module) -> Iterator[None]:
     """Puts every sub-module in eval mode and, at the end, back in the mode it was in."""
@@ -96,13 +134,22 @@ def evaluating(module: nn.Module) -> Iterator[None]:
             child.training = True
 
 
-def place_of(value: Any) -> Place | None:
-    """The place of a tensor that came out of `trace`, or None."""
-    return getattr(value, "_place", None)
-
-
 class PlaceMode(TorchFunctionMode):
-    """While active, gives the results of torch functions their place from the places of the arguments."""
+    """While active, gives the results of torch functions their place from the places of the arguments.
+
+    Args:
+        computing: whether layers that slide a window are computed; else they put out zeros of the right size.
+
+    Attributes:
+        steps: what has moved things in space so far.
+        running: the names of the sub-modules at work, innermost last; kept by whoever wants names in `steps`.
+    """
+
+    def __init__(self, computing: bool = True) -> None:
+        super().__init__()
+        self.computing = computing
+        self.steps: list[TracedStep] = []
+        self.running: list[str] = []
 
     def __torch_function__(
         self,
@@ -111,169 +158,25 @@ class PlaceMode(TorchFunctionMode):
         args: tuple[Any, ...] = (),
         kwargs: dict[str, Any] | None = None,
     ) -> Any:
-        output = func(*args, **(kwargs or {}))
-        rule = RULES.get(getattr(func, "__name__", ""), handed_on)
+        name, kwargs = getattr(func, "__name__", ""), kwargs or {}
+        source: Any = args[0] if args else kwargs.get("input")
+        layer = WINDOWS[name](*args, **kwargs) if name in WINDOWS else None
+        skipped = layer is not None and not self.computing and source.dim() == 4
+        output = layer.zeros(source) if layer and skipped else func(*args, **kwargs)
+        rule = RULES.get(name, handed_on)
         for tensor in output if isinstance(output, tuple | list) else (output,):
-            if isinstance(tensor, Tensor):
-                place = rule(tensor, *args, **(kwargs or {}))
-                if place is not None:
-                    tensor._place = place  # pyright: ignore[reportAttributeAccessIssue]
+            if not isinstance(tensor, Tensor):
+                continue
+            place = layer.through(place_of(source)) if layer else rule(tensor, *args, **kwargs)
+            if place is None:
+                continue
+            tensor._place = place  # pyright: ignore[reportAttributeAccessIssue]
+            if layer or (name in MOVES and moved(source, tensor)):
+                self.record(MOVES.get(name, name), layer, tensor, place)
         return output
 
-
-def handed_on(output: Tensor, *args: Any, **kwargs: Any) -> Place | None:
-    """Activations, sums, concatenations: the places of those inputs that have the output's height and width, joined."""
-    joined = None
-    for value in (*args, *kwargs.values()):
-        for item in value if isinstance(value, tuple | list) else (value,):
-            place = place_of(item)
-            if place is None or output.dim() != item.dim() or place.size_hw(item) != place.size_hw(output):
-                continue
-            joined = place if joined is None else joined.joined(place)
-    return joined
-
-
-def windowed(
-    source: Tensor, kernel: Any, stride: Any, padding: Any, dilation: Any, transposed: bool = False
-) -> Place | None:
-    place = place_of(source)
-    if place is None:
-        return None
-    kernel_hw, stride_hw, dilation_hw = pair(kernel), pair(stride), pair(dilation)
-    if padding == "same":
-        padding_hw = tuple(d * (k - 1) // 2 for k, d in zip(kernel_hw, dilation_hw, strict=True))
-    else:
-        padding_hw = (0, 0) if padding == "valid" else pair(padding)
-    rows, columns = (
-        axis.through(Window(kernel=k, stride=s, padding=p, dilation=d, transposed=transposed))
-        for axis, k, s, p, d in zip(
-            place.geometry_hw, kernel_hw, stride_hw, padding_hw, dilation_hw, strict=True
-        )
-    )
-    return replace(place, rows=rows, columns=columns)
-
-
-def pair(value: Any) -> tuple[int, int]:
-    """An int or a one- or two-item sequence as (height, width)."""
-    return (value, value) if isinstance(value, int) else (value[0], value[-1])
-
-
-# The signatures below are torch's own, so that positional and keyword calls bind alike.
-
-
-def convolution(
-    output: Tensor, input: Tensor, weight: Tensor, bias: Any = None, stride: Any = 1, padding: Any = 0,
-    dilation: Any = 1, groups: int = 1,
-) -> Place | None:  # fmt: skip
-    return windowed(input, weight.shape[2:], stride, padding, dilation)
-
-
-def transposed_convolution(
-    output: Tensor, input: Tensor, weight: Tensor, bias: Any = None, stride: Any = 1, padding: Any = 0,
-    output_padding: Any = 0, groups: int = 1, dilation: Any = 1,
-) -> Place | None:  # fmt: skip
-    return windowed(input, weight.shape[2:], stride, padding, dilation, transposed=True)
-
-
-def max_pooling(
-    output: Tensor, input: Tensor, kernel_size: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1,
-    ceil_mode: bool = False, return_indices: bool = False,
-) -> Place | None:  # fmt: skip
-    return windowed(input, kernel_size, stride or kernel_size, padding, dilation)
-
-
-def average_pooling(
-    output: Tensor, input: Tensor, kernel_size: Any, stride: Any = None, padding: Any = 0, ceil_mode: bool = False,
-    count_include_pad: bool = True, divisor_override: Any = None,
-) -> Place | None:  # fmt: skip
-    return windowed(input, kernel_size, stride or kernel_size, padding, 1)
-
-
-def padded(
-    output: Tensor, input: Tensor, pad: Any, mode: str = "constant", value: Any = None
-) -> Place | None:
-    place = place_of(input)
-    if place is None:
-        return None
-    # torch names the pads from the last axis on: (before, after) each.
-    before = {input.dim() - 1 - axis: pad[2 * axis] for axis in range(len(pad) // 2)}
-    return replace(
-        place,
-        rows=place.rows.moved(-before.get(place.row_axis, 0)),
-        columns=place.columns.moved(-before.get(place.column_axis, 0)),
-    )
-
-
-def sliced(output: Tensor, input: Tensor, index: Any) -> Place | None:
-    place = place_of(input)
-    items = list(index) if isinstance(index, tuple) else [index]
-    if Ellipsis in items:
-        at = items.index(Ellipsis)
-        items[at : at + 1] = [slice(None)] * (input.dim() - len(items) + 1)
-    items += [slice(None)] * (input.dim() - len(items))
-    if place is None or len(items) != input.dim() or not all(isinstance(item, slice) for item in items):
-        return None
-    rows, columns = (
-        replace(geometry.moved(start), stride=geometry.stride * step)
-        for geometry, (start, _, step) in (
-            (place.rows, items[place.row_axis].indices(input.shape[place.row_axis])),
-            (place.columns, items[place.column_axis].indices(input.shape[place.column_axis])),
-        )
-    )
-    return replace(place, rows=rows, columns=columns)
-
-
-def permuted(output: Tensor, input: Tensor, *order: Any) -> Place | None:
-    place = place_of(input)
-    axes = order[0] if isinstance(order[0], tuple | list) else order
-    if place is None:
-        return None
-    axes = [axis % input.dim() for axis in axes]
-    return replace(place, row_axis=axes.index(place.row_axis), column_axis=axes.index(place.column_axis))
-
-
-def transposed(output: Tensor, input: Tensor, first: int, second: int) -> Place | None:
-    order = list(range(input.dim()))
-    order[first], order[second] = order[second], order[first]
-    return permuted(output, input, order)
-
-
-def reshaped(output: Tensor, input: Tensor, *_: Any, **__: Any) -> Place | None:
-    """Axes that are still whole keep their meaning; if rows or columns were split or merged, the place is lost."""
-    place = place_of(input)
-    if place is None:
-        return None
-    found = [
-        [
-            axis
-            for axis in range(output.dim())
-            if output.shape[axis] == input.shape[source]
-            and math.prod(output.shape[:axis]) == math.prod(input.shape[:source])
-        ]
-        for source in (place.row_axis, place.column_axis)
-    ]
-    return replace(place, row_axis=found[0][-1], column_axis=found[1][-1]) if all(found) else None
-
-
-def lost(output: Tensor, *args: Any, **kwargs: Any) -> None:
-    return None
-
-
-RULES: dict[str, Callable[..., Place | None]] = {
-    "conv2d": convolution,
-    "conv_transpose2d": transposed_convolution,
-    "max_pool2d": max_pooling,
-    "avg_pool2d": average_pooling,
-    "pad": padded,
-    "__getitem__": sliced,
-    "permute": permuted,
-    "transpose": transposed,
-    "view": reshaped,
-    "reshape": reshaped,
-    "flatten": reshaped,
-    "unflatten": reshaped,
-    "interpolate": lost,
-    "adaptive_avg_pool2d": lost,
-    "adaptive_max_pool2d": lost,
-    "mean": lost,
-}
+    def record(self, kind: str, layer: Layer | None, output: Tensor, place: Place) -> None:
+        name = self.running[-1] if self.running else ""
+        channels = output.shape[6 - place.row_axis - place.column_axis] if output.dim() == 4 else 0
+        window_hw = None if layer is None else (layer.rows, layer.columns)
+        self.steps.append(TracedStep(name, kind, window_hw, channels, place.size_hw(output), place))

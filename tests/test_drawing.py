@@ -144,7 +144,11 @@ def test_many_classes_and_ids_above_255() -> None:
             r"label map has shape \(5, 4\), its picture \(4, 5\); expected",
         ),
         (picture(4, 5), np.full((4, 5), 9, np.uint8), r"holds id 9; expected 0\.\.2, or 255 for void"),
-        (picture(4, 5)[..., 0], np.zeros((4, 5), np.uint8), r"shape \(4, 5\); expected uint8 \(H, W, 3\)"),
+        (
+            picture(4, 5)[..., 0],
+            np.zeros((4, 5), np.uint8),
+            r"shape \(4, 5\); expected uint8 \(H, W, 3\) or more channels",
+        ),
         (picture(4, 5) / 255, np.zeros((4, 5), np.uint8), r"type float64 .* expected uint8"),
         (picture(0, 5), np.zeros((0, 5), np.uint8), r"shape \(0, 5, 3\); .*not empty"),
     ],
@@ -249,3 +253,42 @@ def test_real_pictures(real_data: Path) -> None:
     truth[truth == 11] = 255
     assert overlay(photo, truth, labels).width == photo.shape[1]
     assert sample_grid([photo], [np.where(truth == 255, 0, truth)], [truth], labels).height > 4 * 150
+
+
+def test_three_rows_are_the_first_three_of_four() -> None:
+    four, three = (grid_of([(120, 160), (160, 120)], errors=errors) for errors in (True, False))
+    cell, gap, legend = CELL, 8, 60
+    assert three.width == four.width
+    assert four.height - three.height == cell + gap
+    top = three.height - legend - 24
+    assert (pixels(three)[:top] == pixels(four)[:top]).all()
+    assert not has_color(three, WRONG)
+    assert has_color(four, WRONG)
+
+
+def test_the_captions_of_three_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    from PIL import ImageDraw
+
+    texts: list[str] = []
+    draw_text = ImageDraw.ImageDraw.text
+
+    def remember(self, xy, text, *args, **options):
+        texts.append(text)
+        return draw_text(self, xy, text, *args, **options)
+
+    monkeypatch.setattr(ImageDraw.ImageDraw, "text", remember)
+    grid_of([(120, 160)], errors=False)
+    assert [text for text in texts if text in ("picture", "prediction", "truth", "errors", "wrong")] == [
+        "picture",
+        "prediction",
+        "truth",
+    ]
+
+
+def test_extra_channels_are_not_drawn() -> None:
+    rng = np.random.default_rng(0)
+    deep = rng.integers(0, 256, (20, 30, 4), np.uint8)
+    rgb, label_map = np.ascontiguousarray(deep[..., :3]), np.ones((20, 30), np.uint8)
+    assert overlay(deep, label_map, ROADS).tobytes() == overlay(rgb, label_map, ROADS).tobytes()
+    grids = [sample_grid([photo], [label_map], [label_map], ROADS).tobytes() for photo in (deep, rgb)]
+    assert grids[0] == grids[1]

@@ -85,3 +85,31 @@ def test_no_class_has_the_colour_of_void(labels):
 def test_contradictions_are_named(names, colors, message):
     with pytest.raises(DataError, match=f"^{message}$"):
         LabelSet(names, colors)
+
+
+TEXTBOOK_COLORS = [
+    (0, 0, 0), (128, 0, 0), (0, 128, 0), (128, 128, 0), (0, 0, 128), (128, 0, 128), (0, 128, 128), (128, 128, 128),
+    (64, 0, 0), (192, 0, 0), (64, 128, 0), (192, 128, 0), (64, 0, 128), (192, 0, 128), (64, 128, 128),
+    (192, 128, 128), (0, 64, 0), (128, 64, 0), (0, 192, 0), (128, 192, 0), (0, 64, 128),
+]  # fmt: skip
+TEXTBOOK_NAMES = [
+    "background", "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow",
+    "diningtable", "dog", "horse", "motorbike", "person", "potted plant", "sheep", "sofa", "train", "tv/monitor",
+]  # fmt: skip
+
+
+def test_the_voc_classes_are_the_textbooks_table():
+    """Source: Dive into Deep Learning, VOC_COLORMAP and VOC_CLASSES; it writes two of the names apart."""
+    assert list(VOC.colors) == TEXTBOOK_COLORS
+    assert list(VOC.names) == [name.replace(" ", "").replace("/", "") for name in TEXTBOOK_NAMES]
+
+
+def test_the_textbooks_table_is_the_bit_rule_written_out():
+    """The id in octal, digits of three bits: the lowest bit of each is red, the next green, from the top down."""
+    for index, color in enumerate(TEXTBOOK_COLORS):
+        digits = [int(digit) for digit in reversed(f"{index:03o}")]
+        channels = [
+            sum((digit >> channel & 1) * 128 >> place for place, digit in enumerate(digits))
+            for channel in range(3)
+        ]
+        assert tuple(channels) == color == voc_color(index)

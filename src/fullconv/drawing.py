@@ -1,4 +1,7 @@
-"""Pictures people look at: a picture under its classes; grids of picture, prediction, truth and errors."""
+"""Pictures people look at: a picture under its classes; grids of picture, prediction, truth and errors.
+
+Of pictures with extra channels, such as depth, red, green and blue are drawn.
+"""
 
 import io
 from collections.abc import Sequence
@@ -38,7 +41,7 @@ def overlay(
     Class 0 keeps the picture's own colours if its name is "background"; void is hatched.
 
     Args:
-        picture: uint8 (H, W, 3), RGB, 0..255.
+        picture: uint8 (H, W, 3 or more), RGB first, 0..255.
         label_map: integer (H, W), ids of `labels`, 255 for void.
         labels: names and colours of the classes.
         opacity: 0 shows the picture alone, 1 the class colours alone.
@@ -55,7 +58,7 @@ def overlay(
     >>> overlay(np.zeros((30, 40, 3), np.uint8), np.ones((30, 40), np.uint8), labels, legend=False).size
     (40, 30)
     """
-    _check_sample(picture, label_map, "label map")
+    picture = _rgb_of(picture, label_map, "label map")
     counts = _count_ids(label_map, labels)
     untinted = label_map == IGNORE_INDEX
     if labels.names[0] == "background":
@@ -76,21 +79,31 @@ def sample_grid(
     truths: Sequence[np.ndarray],
     labels: LabelSet,
     names: Sequence[str] | None = None,
+    *,
+    errors: bool = True,
 ) -> Image.Image:
     """A column per sample; four rows: picture, prediction, truth, errors; a legend of the classes seen.
 
     Void is light grey. The row of errors shows the picture in faint grey and each wrong pixel in red; the
-    figure under it is the wrong part of the pixels that have a truth.
+    figure under each column is the wrong part of the pixels that have a truth.
 
     Args:
-        pictures: uint8 (H, W, 3) each, RGB, 0..255; sizes may differ from sample to sample.
+        pictures: uint8 (H, W, 3 or more) each, RGB first, 0..255; sizes may differ from sample to sample.
         predictions: integer (H, W) each, class ids.
         truths: integer (H, W) each, class ids, 255 for void.
         labels: names and colours of the classes.
         names: captions of the columns.
+        errors: the fourth row; without it, the grid has the three rows of the textbook.
+            Source: Zhang, Lipton, Li & Smola, Dive into Deep Learning, "Fully Convolutional Networks".
 
     Raises:
         DataError: no sample, lists of different lengths, sizes that differ, or an unknown id.
+
+    >>> labels = LabelSet.from_names(["background", "bag"])
+    >>> picture, label_map = np.zeros((30, 40, 3), np.uint8), np.ones((30, 40), np.uint8)
+    >>> four, three = (sample_grid([picture], [label_map], [label_map], labels, errors=e) for e in (True, False))
+    >>> four.height > three.height
+    True
     """
     if not len(pictures) == len(predictions) == len(truths) == len(names or pictures) or not len(pictures):
         raise DataError(
@@ -100,19 +113,23 @@ def sample_grid(
         )
     columns, notes, seen = [], [], np.zeros(max(IGNORE_INDEX + 1, labels.num_classes), np.int64)
     for picture, prediction, truth in zip(pictures, predictions, truths, strict=True):
-        _check_sample(picture, prediction, "prediction")
-        _check_sample(picture, truth, "truth")
+        rgb = _rgb_of(picture, prediction, "prediction")
+        _rgb_of(picture, truth, "truth")
         seen += _count_ids(prediction, labels) + _count_ids(truth, labels)
         valid = truth != IGNORE_INDEX
         wrong = valid & (prediction != truth)
         colors = _color_table(labels)
-        errors = _paint_errors(picture, wrong, valid)
-        columns.append([_fit_cell(image) for image in (picture, colors[prediction], colors[truth], errors)])
+        images = [rgb, colors[prediction], colors[truth]]
+        if errors:
+            images.append(_paint_errors(rgb, wrong, valid))
+        columns.append([_fit_cell(image) for image in images])
         notes.append(f"{_percent(wrong.sum() / valid.sum())} wrong" if valid.any() else "no truth")
     entries: list[Entry] = [(labels.names[i], labels.colors[i]) for i in range(labels.num_classes) if seen[i]]
     if seen[IGNORE_INDEX]:
         entries.append(("void", NEUTRAL))
-    return _lay_out_grid(columns, [*entries, ("wrong", WRONG)], names, notes)
+    if errors:
+        entries.append(("wrong", WRONG))
+    return _lay_out_grid(columns, entries, names, notes)
 
 
 def save_jpeg(image: Image.Image, path: Path, quality: int) -> None:
@@ -126,17 +143,19 @@ def save_jpeg(image: Image.Image, path: Path, quality: int) -> None:
     write_atomically(path, stream.getvalue())
 
 
-def _check_sample(picture: np.ndarray, label_map: np.ndarray, what: str) -> None:
-    if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3 or not picture.size:
+def _rgb_of(picture: np.ndarray, label_map: np.ndarray, what: str) -> np.ndarray:
+    """The picture's (H, W, 3), once it and the label map are sure to fit."""
+    if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] < 3 or not picture.size:
         raise DataError(
             f"a picture to draw on has type {picture.dtype} and shape {picture.shape}; "
-            "expected uint8 (H, W, 3), RGB, not empty"
+            "expected uint8 (H, W, 3) or more channels, RGB first, not empty"
         )
     if label_map.shape != picture.shape[:2]:
         raise DataError(
             f"the {what} has shape {label_map.shape}, its picture {picture.shape[:2]}; "
             "expected the same (H, W)"
         )
+    return picture[..., :3]
 
 
 def _count_ids(label_map: np.ndarray, labels: LabelSet) -> np.ndarray:
@@ -294,7 +313,7 @@ def _lay_out_grid(
     """Puts the cells, centred, on a regular grid with captions and the legend."""
     font, small = ImageFont.load_default(16), ImageFont.load_default(13)
     margin, gap = 18, 8
-    captions = ["picture", "prediction", "truth", "errors"]
+    captions = ["picture", "prediction", "truth", "errors"][: len(columns[0])]
     cell_width = max(cell.width for column in columns for cell in column)
     cell_width = max(cell_width, round(max(small.getlength(note) for note in notes)))
     cell_height = max(22, *(cell.height for column in columns for cell in column))

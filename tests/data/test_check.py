@@ -1,5 +1,6 @@
 """The check finds every fault, counts pixels exactly and says what is suspicious."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,10 +9,11 @@ from PIL import Image
 
 from fullconv.data.check import DataSummary, check_samples, examine_samples
 from fullconv.data.dataset import open_dataset
-from fullconv.data.masks import write_mask
+from fullconv.data.masks import Shades, write_mask
 from fullconv.data.samples import Sample
+from fullconv.data.scenes import write_scenes
 from fullconv.errors import DataError
-from fullconv.labels import LabelSet
+from fullconv.labels import Head, LabelSet
 
 BAG = LabelSet.from_names(["background", "bag"])
 
@@ -111,3 +113,49 @@ def test_real_data(real_data: Path):
     assert sum(summary.pixels_per_class) + summary.void_pixels == 101 * 360 * 480
     assert summary.median_hw == (360, 480)
     assert summary.warnings == ()
+
+
+def test_masks_that_are_neither_black_nor_white(tmp_path: Path):
+    samples = []
+    for name, grey in (("a", 12), ("b", 64), ("c", 191)):
+        sample = replace(add(tmp_path, name, [[0] * 20] * 5), shades=Shades(dark=1, light=0))
+        pixels = np.full((5, 20), 250, np.uint8)
+        pixels[:2] = 5
+        pixels[0, : 4 * (ord(name) - 96)] = grey
+        Image.fromarray(pixels).save(sample.mask)
+        samples.append(sample)
+    summary = check_samples(samples, BAG)
+    assert summary.pixels_per_class == (60 * 3 + 12, 40 * 3 - 12)
+    assert summary.warnings == (
+        f"{tmp_path}/c.png: 12% of its pixels are neither dark nor light, but grey of 64..191; more than 3% are in 2 of 3 "
+        "masks; look whether they are black and white",
+    )
+    assert check_samples(samples[:1], BAG).warnings == ()
+
+
+def test_masks_with_ids_read_as_brightness_are_suspicious(tmp_path: Path):
+    sample = replace(add(tmp_path, "a", [[0, 1]]), shades=Shades(dark=0, light=1))
+    Image.fromarray(np.array([[0, 1]], np.uint8)).save(sample.mask)
+    assert check_samples([sample], BAG).warnings[0].startswith("no pixel of bag in 1 masks;")
+
+
+def test_heads_and_extra_channels_are_checked_too(tmp_path: Path):
+    folder = write_scenes(tmp_path / "s", 4, 1, size_hw=(64, 80), depth=True, geometry=True)
+    dataset = open_dataset(folder)
+    samples, (head,) = dataset.split("train"), dataset.heads
+    summary = check_samples(samples, dataset.labels, heads=dataset.heads)
+    (counts,) = summary.pixels_per_head
+    assert sum(counts) + summary.void_pixels == 4 * 64 * 80  # void is the same in both
+    assert min(counts) > 0
+    assert check_samples(samples, dataset.labels).pixels_per_head == ()
+
+    more = Head("geometry", LabelSet((*head.labels.names, "indoors"), (*head.labels.colors, (1, 1, 1))))
+    warnings = check_samples(samples, dataset.labels, heads=[more]).warnings
+    assert warnings[-1].startswith("head geometry: no pixel of indoors in 4 masks; what is not there")
+
+    Image.new("L", (80, 64), 3).save(samples[1].head_masks[0])
+    Image.new("I;16", (80, 60)).save(samples[2].extra)
+    faults = examine_samples(samples, dataset.labels, heads=dataset.heads)[1]
+    assert [fault.split(":")[0] for fault in faults] == [str(samples[1].head_masks[0]), str(samples[2].extra)]
+    assert "id 3 on 5120 pixels is none of the 3 classes" in faults[0]
+    assert "is 60 x 80 (height x width), its picture 64 x 80; expected equal sizes" in faults[1]

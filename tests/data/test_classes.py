@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from fullconv.data.classes import Description, infer_labels, read_class_list, read_description
-from fullconv.data.masks import write_mask
+from fullconv.data.extra import ExtraFormat
+from fullconv.data.masks import Shades, write_mask
 from fullconv.errors import DataError
 from fullconv.labels import LabelSet, voc_color
 
@@ -157,3 +158,78 @@ def test_masks_that_cannot_tell_their_classes(tmp_path: Path):
         DataError, match=r"wide\.png: holds id 300; expected 0\.\.255; merge classes or mend the mask"
     ):
         infer_labels([save(tmp_path / "wide.png", [[0, 300]])])
+
+
+def test_masks_extra_channels_and_heads(tmp_path: Path):
+    text = """
+classes: [background, bag]
+masks: {dark: bag, light: background}
+extra: {folder: hha, channels: 3}
+heads:
+  - {name: geometric, masks: masks_geometric, classes: [sky, {name: ground, color: [1, 2, 3]}], ignore: [0, 7]}
+"""
+    description = read_description(write(tmp_path, text))
+    assert description.shades() == Shades(dark=1, light=0)
+    assert description.extra is not None
+    assert description.extra.form() == ExtraFormat(channels=3, range=None)
+    (head,) = description.further_heads()
+    assert head.name == "geometric"
+    assert head.labels == LabelSet(("sky", "ground"), ((0, 0, 0), (1, 2, 3)), (0, 7))
+    plain = read_description(write(tmp_path, "classes: [a]\nextra: {folder: depth, range: [0.5, 1e4]}"))
+    assert plain.shades() is None
+    assert plain.further_heads() == ()
+    assert plain.extra is not None
+    assert plain.extra.form() == ExtraFormat(channels=1, range=(0.5, 10000.0))
+
+
+HEAD = "{name: a, masks: m, classes: [c]}"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "masks: {dark: bag}",
+            "masks.light: Field required; expected e.g. masks: {dark: bag, light: background}",
+        ),
+        (
+            "masks: {dark: bag, light: sky}",
+            "masks: got dark 'bag' and light 'sky'; expected the data set's two classes, and it has 'background', 'bag'; "
+            "correct the names",
+        ),
+        (
+            "masks: {dark: bag, light: bag}",
+            "masks: got dark 'bag' and light 'bag'; expected the data set's two",
+        ),
+        (
+            "extra: {range: [0, 9]}",
+            "extra.folder: Field required; expected e.g. extra: {folder: depth, range",
+        ),
+        (
+            "extra: {folder: d, range: [9, 9]}",
+            "extra: Value error, got range [9.0, 9.0], expected two different",
+        ),
+        ("extra: {folder: d, range: [0, .inf]}", "extra.range.1: Input should be a finite number; expected"),
+        ("extra: {folder: d, channels: 2}", "extra.channels: Input should be 1 or 3; expected e.g. extra: {"),
+        (
+            "heads: [{name: a, classes: [c]}]",
+            "heads.0.masks: Field required; expected e.g. heads: [{name: geometric",
+        ),
+        (f"heads: [{HEAD}, {HEAD}]", "heads: name a is given twice; expected each once"),
+        ("heads: [{name: a, masks: m, classes: [c, c]}]", "class name c is given twice; expected each once"),
+    ],
+)
+def test_faults_beyond_the_classes(tmp_path: Path, text, message):
+    path = write(tmp_path, f"classes: [background, bag]\n{text}\n")
+    with pytest.raises(DataError) as caught:
+        read_description(path)
+    assert str(caught.value).startswith(f"{path}: {message}")
+    assert "\n" not in str(caught.value)
+
+
+def test_brightness_tells_two_classes_apart_and_no_more(tmp_path: Path):
+    path = write(tmp_path, "classes: [a, b, c]\nmasks: {dark: a, light: b}")
+    with pytest.raises(
+        DataError, match="expected the data set's two classes, and it has 'a', 'b', 'c'; correct"
+    ):
+        read_description(path)

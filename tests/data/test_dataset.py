@@ -263,3 +263,72 @@ def test_real_data_sets(real_data: Path, folder, sizes, num_classes, ignored):
         assert samples[0].picture.stem == samples[0].mask.stem == samples[0].name
         assert samples[0].picture.is_file()
         assert samples[0].mask.is_file()
+
+
+def make_voc_of_sizes(root: Path, sizes_hw: dict[str, list[tuple[int, int]]]) -> Path:
+    for split, sizes in sizes_hw.items():
+        names = [f"{split}_{number}" for number in range(len(sizes))]
+        make_voc(root / split, {split: names})  # for its list
+        for name, (height, width) in zip(names, sizes, strict=True):
+            for folder, suffix in (("JPEGImages", "jpg"), ("SegmentationClass", "png")):
+                (root / folder).mkdir(parents=True, exist_ok=True)
+                Image.new("L", (width, height)).save(root / folder / f"{name}.{suffix}")
+        (root / "ImageSets" / "Segmentation").mkdir(parents=True, exist_ok=True)
+        lists = root / split / "ImageSets" / "Segmentation"
+        (lists / f"{split}.txt").rename(root / "ImageSets" / "Segmentation" / f"{split}.txt")
+    return root
+
+
+def test_only_pictures_that_are_large_enough(tmp_path: Path):
+    """The textbook's rule: at least as high and at least as wide as the crop, both ends included."""
+    sizes = {
+        "train": [(320, 480), (319, 480), (320, 479), (480, 320), (500, 500)],
+        "val": [(375, 500), (333, 200)],
+    }
+    dataset = open_dataset(make_voc_of_sizes(tmp_path, sizes))
+    large = dataset.at_least((320, 480))
+    assert names_of(large) == {"train": ["train_0", "train_4"], "val": ["val_0"]}
+    assert large.layout == (
+        "VOCdevkit with lists train.txt, val.txt; pictures of at least 320 x 480 (height x width): train 2 of 5, val 1 of 2"
+    )
+    assert large.least_hw == (320, 480)
+    assert (large.labels, large.root) == (dataset.labels, dataset.root)
+    assert sum(map(len, dataset.splits.values())) == 7  # the data set itself stays
+    assert names_of(dataset.at_least((1, 1))) == names_of(dataset)
+
+
+def test_least_sizes_that_leave_nothing(tmp_path: Path):
+    dataset = open_dataset(make_voc_of_sizes(tmp_path, {"train": [(60, 90)], "val": [(50, 90)]}))
+    with pytest.raises(DataError) as caught:
+        dataset.at_least((60, 90)).split("val")
+    assert str(caught.value) == (
+        f"{tmp_path}: got split 'val', expected one that has masks and pictures of at least 60 x 90 (height x width): "
+        "'train' (1)"
+    )
+    with pytest.raises(DataError) as caught:
+        dataset.at_least((61, 90))
+    assert str(caught.value) == (
+        f"{tmp_path}: got pictures of at least 61 x 90 (height x width): train 0 of 1, val 0 of 1; expected some; lower "
+        "the least size"
+    )
+
+
+def test_sizes_are_those_shown(tmp_path: Path):
+    make_flat(tmp_path, ["a"])
+    tags = Image.Exif()
+    tags[274] = 6
+    Image.new("RGB", (30, 20)).save(tmp_path / "images" / "a.jpg", exif=tags)
+    dataset = open_dataset(tmp_path)
+    assert len(dataset.at_least((30, 20)).split("train")) == 1
+    with pytest.raises(DataError, match="train 0 of 1; expected some"):
+        dataset.at_least((20, 30))
+
+
+def test_the_textbooks_filter_on_the_animals_of_voc(real_data: Path):
+    """The textbook keeps 1,114 of 1,464 and 1,078 of 1,449 pictures of the whole VOC 2012."""
+    large = open_dataset(real_data / "voc2012-animals").at_least((320, 480))
+    assert {split: len(samples) for split, samples in large.splits.items()} == {
+        "train": 327,
+        "val": 335,
+        "trainval": 662,
+    }

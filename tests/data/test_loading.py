@@ -3,6 +3,7 @@
 import os
 import random
 import signal
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from fullconv.data.dataset import open_dataset
 from fullconv.data.loading import (
     Batch,
     TrainingSet,
@@ -22,6 +24,7 @@ from fullconv.data.loading import (
 )
 from fullconv.data.masks import write_mask
 from fullconv.data.samples import Sample, read_sample
+from fullconv.data.scenes import write_scenes
 from fullconv.data.transforms import TrainTransform
 from fullconv.errors import DataError, PictureError, RunError
 from fullconv.labels import LabelSet
@@ -190,3 +193,23 @@ def test_leaving_early_ends_the_workers(dataset):
     assert len(multiprocessing.active_children()) == 2
     batches.close()
     assert multiprocessing.active_children() == []
+
+
+def test_extra_channels_and_heads(tmp_path: Path):
+    folder = write_scenes(tmp_path / "s", 3, 1, size_hw=(64, 80), depth=True, geometry=True)
+    scenes = open_dataset(folder)
+    samples, transform = scenes.split("train"), TrainTransform((48, 40))
+    dataset = TrainingSet(samples, scenes.labels, transform, seed=1, heads=scenes.heads)
+    ((pictures, labels, indices),) = training_loader(dataset, 3, 0, 1, workers=0)
+    assert (pictures.shape, pictures.dtype) == ((3, 4, 48, 40), torch.uint8)
+    assert (labels.shape, labels.dtype) == ((3, 2, 48, 40), torch.uint8)
+    plain = TrainingSet([replace(sample, extra=None) for sample in samples], scenes.labels, transform, seed=1)
+    ((rgb, semantic, order),) = training_loader(plain, 3, 0, 1, workers=2)
+    assert torch.equal(order, indices)
+    assert torch.equal(rgb, pictures[:, :3])  # what is drawn does not depend on what else there is
+    assert torch.equal(semantic, labels[:, 0])
+    shown = labels[:, 0] < 255
+    assert shown.any()
+    assert (labels[:, 1][shown] < 3).all()
+    things = shown & (labels[:, 0] > 0)
+    assert (labels[:, 1][things] == 2).all()  # each thing is vertical: the maps moved together

@@ -10,7 +10,16 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from PIL import Image
 
-from fullconv.data.masks import labels_to_picture, palette_of, read_mask, read_stored, write_mask
+from fullconv.data.dataset import open_dataset
+from fullconv.data.masks import (
+    Shades,
+    labels_to_picture,
+    palette_of,
+    read_brightness,
+    read_mask,
+    read_stored,
+    write_mask,
+)
 from fullconv.errors import DataError, InputError, PictureError
 from fullconv.labels import VOC, VOID_COLOR, LabelSet
 
@@ -171,10 +180,12 @@ def test_ids_saved_in_three_equal_channels_get_their_own_remedy(tmp_path: Path):
 
 
 def test_kinds_of_file_that_are_no_mask(tmp_path: Path):
-    with pytest.raises(
-        DataError, match=r"a\.jpg: is a JPEG, whose loss changes ids; expected PNG; export it again as"
-    ):
+    with pytest.raises(DataError) as caught:
         read_mask(save(tmp_path / "a.jpg", IDS), LABELS)
+    assert str(caught.value) == (
+        f"{tmp_path}/a.jpg: is a JPEG, whose loss changes ids; expected PNG; export it again as PNG, or, if it shows two "
+        "classes in black and white, say which is which in dataset.yaml: masks: {dark: NAME, light: NAME}"
+    )
     with pytest.raises(
         DataError, match=r"a\.tif: has colour mode F; expected ids, a palette or RGB; save it as PNG"
     ):
@@ -247,3 +258,80 @@ def test_real_masks(real_data: Path):
     assert palette is not None
     assert (palette[:21] == palette_of(VOC)[:21]).all()
     assert (palette[255] == VOID_COLOR).all()
+
+
+BAG = LabelSet.from_names(["background", "bag"])
+
+
+def blobs(height: int, width: int, seed: int) -> np.ndarray:
+    """(H, W) bool: a few discs."""
+    rng = np.random.default_rng(seed)
+    down, across = np.mgrid[:height, :width]
+    centres = rng.uniform(0, 1, (4, 2)) * (height, width)
+    return np.any([(down - y) ** 2 + (across - x) ** 2 < (0.2 * height) ** 2 for y, x in centres], axis=0)
+
+
+@pytest.mark.parametrize("quality", [50, 75, 95])
+@pytest.mark.parametrize("dark", [0, 1])
+def test_black_and_white_jpegs(tmp_path: Path, quality, dark):
+    """The loss makes greys near the outline; it moves hardly a pixel to the other side of the middle."""
+    white = blobs(93, 121, seed=quality)
+    path = save(tmp_path / "a.jpg", np.where(white, np.uint8(255), np.uint8(0)), quality=quality)
+    grey = read_brightness(path)
+    assert len(np.unique(grey)) > 2
+    label_map = read_mask(path, BAG, Shades(dark=dark, light=1 - dark))
+    assert label_map.dtype == np.uint8
+    assert (label_map == np.where(white, 1 - dark, dark)).mean() > 0.999
+
+
+def test_brightness_of_every_kind_of_file(tmp_path: Path):
+    """128 is the first light value; colours count by their grey, and 16 bits by their upper eight."""
+    shades, grey = Shades(dark=1, light=0), np.array([[0, 127, 128, 255]], np.uint8)
+    rgb = np.repeat(grey[..., None], 3, axis=2)
+    files = [
+        save(tmp_path / "a.png", grey),
+        save(tmp_path / "b.png", rgb),
+        save(tmp_path / "c.png", grey.astype(np.uint16) * 257),
+        save(
+            tmp_path / "d.png",
+            np.array([[0, 1, 2, 3]], np.uint8),
+            [(value,) * 3 for value in grey[0].tolist()],
+        ),
+    ]
+    for path in files:
+        assert read_mask(path, BAG, shades).tolist() == [[1, 1, 0, 0]]
+    with pytest.raises(PictureError, match=r"none\.jpg: no such file"):
+        read_mask(tmp_path / "none.jpg", BAG, shades)
+
+
+def test_the_bag_pictures_in_their_first_form(real_data: Path, tmp_path: Path):
+    """Their masks were grey JPEGs, black where the bag is: written so and read by option, they are the same."""
+    dataset = open_dataset(real_data / "bag")
+    same = total = 0
+    for sample in dataset.split("val"):
+        truth = read_mask(sample.mask, dataset.labels)
+        path = save(tmp_path / "a.jpg", np.where(truth == 1, np.uint8(0), np.uint8(255)), quality=90)
+        label_map = read_mask(path, dataset.labels, Shades(dark=1, light=0))
+        same += int((label_map == truth).sum())
+        total += truth.size
+    assert same / total > 0.999
+
+
+def test_a_lookup_of_colours_that_starts_from_zero_loses_void():
+    """The textbook's 256 ** 3 table is zero where no class is: void becomes background there, and 255 here.
+
+    Source: Dive into Deep Learning, "Semantic Segmentation and the Dataset", voc_colormap2label.
+    """
+    table = np.zeros(256**3, np.uint8)
+    for index, (red, green, blue) in enumerate(VOC.colors):
+        table[(red * 256 + green) * 256 + blue] = index
+    label_map = np.array([[*range(21), 255]], np.uint8)
+    red, green, blue = np.moveaxis(labels_to_picture(label_map, VOC).astype(int), 2, 0)
+    assert table[(red * 256 + green) * 256 + blue].tolist() == [[*range(21), 0]]
+
+
+def test_void_of_a_colour_coded_voc_mask_is_void(tmp_path: Path):
+    label_map = np.array([[*range(21), 255]], np.uint8)
+    path = save(tmp_path / "a.png", labels_to_picture(label_map, VOC))
+    assert read_stored(path)[0][0, -1].tolist() == [224, 224, 192]
+    assert read_mask(path, VOC).tolist() == [[*range(21), 255]]

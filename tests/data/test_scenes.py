@@ -1,4 +1,5 @@
 import errno
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,12 +10,13 @@ from PIL import Image
 
 from fullconv.data import scenes
 from fullconv.data.dataset import open_dataset
+from fullconv.data.extra import ExtraFormat, read_extra
 from fullconv.data.pictures import read_picture
-from fullconv.data.samples import read_sample
-from fullconv.data.scene_painting import CAST, Scene
-from fullconv.data.scenes import PICTURE_SIZES_HW, SCENES, draw_scene, write_scenes
+from fullconv.data.samples import read_heads, read_sample
+from fullconv.data.scene_painting import CAST, HORIZONTAL, SKY, VERTICAL, Scene
+from fullconv.data.scenes import GEOMETRY, PICTURE_SIZES_HW, SCENES, draw_scene, write_scenes
 from fullconv.errors import ConfigError, DataError, StorageError
-from fullconv.labels import IGNORE_INDEX, VOID_COLOR
+from fullconv.labels import IGNORE_INDEX, VOID_COLOR, Head
 
 
 @pytest.fixture(scope="module")
@@ -214,3 +216,76 @@ def test_numbers_that_make_no_data_set_are_refused(tmp_path, options, message):
     with pytest.raises(ConfigError, match=message):
         write_scenes(tmp_path / "sample", **options)
     assert not list(tmp_path.iterdir())
+
+
+def files_of(folder: Path) -> dict[str, bytes]:
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()
+    }
+
+
+def test_depth_and_geometry_add_files_and_change_none(tmp_path):
+    plain = files_of(write_scenes(tmp_path / "plain", 2, 1, seed=4, size_hw=(80, 96)))
+    full = files_of(
+        write_scenes(tmp_path / "full", 2, 1, seed=4, size_hw=(80, 96), depth=True, geometry=True)
+    )
+    assert full.pop("dataset.yaml").startswith(plain.pop("dataset.yaml"))
+    assert plain.items() < full.items()
+    names = ["train_0000", "train_0001", "val_0000"]
+    root = "VOCdevkit/VOC2012"
+    assert sorted(full.keys() - plain.keys()) == sorted(
+        [f"{root}/{folder}/{name}.png" for folder in ("Depth", "SegmentationGeometry") for name in names]
+        + [f"pictures_depth/scene_{width}x{height}.png" for height, width in PICTURE_SIZES_HW]
+    )
+
+
+def test_depth_and_geometry_read_back(tmp_path):
+    folder = write_scenes(tmp_path / "s", 2, 1, seed=4, depth=True, geometry=True)
+    dataset = open_dataset(folder)
+    assert (dataset.heads, dataset.num_channels) == ((Head("geometry", GEOMETRY),), 4)
+    sample = dataset.split("val")[0]
+    picture, label_maps = read_heads(sample, dataset.labels, dataset.heads)
+    scene = painted(4, scenes.FIRST["val"])
+    np.testing.assert_array_equal(label_maps, [scene.label_map(), scene.geometry()])
+    with Image.open(str(sample.extra)) as file:
+        assert file.mode == "I;16"
+        depth = np.asarray(file)
+    assert np.abs(picture[..., 3] - depth / 20_000 * 255).max() <= 0.501
+    for path in (folder / "pictures").iterdir():
+        form = ExtraFormat(1, (0, 20_000))
+        depth = read_extra(folder / "pictures_depth" / f"{path.stem}.png", form)
+        assert depth.shape[:2] == read_picture(path).shape[:2]
+
+
+@settings(deadline=None, max_examples=10)
+@given(seed=st.integers(0, 2**31), height=st.integers(64, 150), width=st.integers(64, 200))
+def test_geometry_and_depth_of_any_scene(seed, height, width):
+    scene = painted(seed, 0, (height, width))
+    labels, surfaces = scene.label_map(), scene.geometry()
+    assert surfaces.dtype == np.uint8
+    np.testing.assert_array_equal(surfaces == IGNORE_INDEX, labels == IGNORE_INDEX)
+    things, land = (labels > 0) & (labels < 255), labels == 0
+    assert (surfaces[things] == VERTICAL).all()
+    rows = np.broadcast_to(np.arange(height)[:, None], labels.shape)
+    assert (surfaces[land & (rows > scene.horizon + 2)] == HORIZONTAL).all()
+    assert (surfaces[land & (rows < scene.horizon - 2)] != HORIZONTAL).all()
+    assert (surfaces[land & (rows < 0.2 * height)] == SKY).all()
+
+    depth = scene.depth_mm(np.random.default_rng(0)).astype(float)
+    assert depth.max() <= 20_000
+    assert depth[surfaces == SKY].min() > 0.9 * 20_000
+    ground = land & (rows > scene.horizon + 10)
+    slope = np.corrcoef(1 / depth[ground], rows[ground] - scene.horizon)[0, 1]
+    assert slope > 0.99  # on a plane, nearness grows evenly from the horizon down
+    if (bottom := land[-1]).any():
+        assert depth[-1, bottom].mean() == pytest.approx(2000, rel=0.05)
+
+
+def test_what_hides_is_nearer_than_what_is_hidden():
+    """Along each outline between two things that stand on the ground, the one painted later is nearer."""
+    scene = painted(0, 2)
+    distances = np.array(scene.distances)
+    in_sky = [1 + list(CAST).index(name) for name, kind in CAST.items() if kind.depth is None]
+    standing = [i for i, kind in enumerate(scene.classes) if i and kind not in in_sky]
+    assert len(standing) > 3
+    assert (np.diff(distances[standing]) <= 0).all()

@@ -1,6 +1,7 @@
 """Picture and mask move together, labels stay labels, and all chance comes from the generator."""
 
 import colorsys
+import hashlib
 import itertools
 
 import numpy as np
@@ -213,3 +214,55 @@ def test_hue_turns_colours_and_keeps_grey(noise):
     reddish = np.full((8, 8, 3), (160, 110, 110), np.uint8)
     red, green, blue = recolored(reddish, _Recolor(1, 1, 1, 1 / 3, (0, 1, 2, 3)))[0, 0] / 255
     assert abs(colorsys.rgb_to_hsv(red, green, blue)[0] - 1 / 3) < 0.12  # from red to about green
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    size=st.tuples(st.integers(1, 40), st.integers(1, 40)),
+    crop=st.tuples(st.integers(1, 40), st.integers(1, 40)),
+    num_extra=st.sampled_from([1, 3]),
+    num_heads=st.integers(1, 3),
+    seed=st.integers(0, 2**32),
+)
+def test_more_channels_and_more_heads_change_nothing_in_the_others(size, crop, num_extra, num_heads, seed):
+    rng, transform = np.random.default_rng(seed), TrainTransform(crop)
+    picture = rng.integers(0, 256, (*size, 3 + num_extra), np.uint8)
+    label_maps = rng.integers(0, 9, (num_heads, *size), np.uint8)
+    out, labels = transform(picture, label_maps, np.random.default_rng(seed))
+    assert (out.shape, labels.shape) == ((3 + num_extra, *crop), (num_heads, *crop))
+    assert out.is_contiguous()
+    assert labels.is_contiguous()
+    for index, label_map in enumerate(label_maps):
+        rgb, alone = transform(np.ascontiguousarray(picture[..., :3]), label_map, np.random.default_rng(seed))
+        assert torch.equal(out[:3], rgb)
+        assert torch.equal(labels[index], alone)
+    for channel in range(
+        3, 3 + num_extra
+    ):  # a grey picture of that channel alone, with its colours left alone
+        grey = np.repeat(picture[..., channel, None], 3, axis=2)
+        expected = plain(crop, fill=(128, 128, 128))(grey, label_maps[0], np.random.default_rng(seed))[0]
+        assert torch.equal(out[channel], expected[0])
+
+
+def test_extra_channels_stay_in_register_with_the_mask():
+    """The depth of each pixel is 7 times its label: after any transform, away from outlines, still."""
+    label_map = np.kron(np.random.default_rng(0).integers(0, 9, (6, 8)), np.ones((12, 12))).astype(np.uint8)
+    picture = np.dstack([np.zeros((72, 96, 3), np.uint8), 7 * label_map])
+    for seed in range(20):
+        out, labels = TrainTransform((50, 60))(picture, label_map, np.random.default_rng(seed))
+        shown = (labels != 255).numpy()
+        error = np.abs(out[3].numpy().astype(int) - 7 * labels.numpy())[shown]
+        assert (error == 0).mean() > 0.6
+        assert (out[3].numpy()[~shown] == 128).all()
+
+
+def test_three_channels_as_ever():
+    """A resumed run must see the pictures that it would have seen: this is what the first release drew."""
+    digest = hashlib.sha256()
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        picture = rng.integers(0, 256, (*rng.integers(20, 90, 2), 3), np.uint8)
+        label_map = rng.integers(0, 5, picture.shape[:2], dtype=np.uint8)
+        out, labels = plain((48, 40), scale=(1, 1))(picture, label_map, rng)
+        digest.update(out.numpy().tobytes() + labels.numpy().tobytes() + rng.bytes(8))
+    assert digest.hexdigest()[:16] == "ab62d734d3e67680"

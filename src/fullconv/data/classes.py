@@ -3,20 +3,35 @@
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    FiniteFloat,
+    ValidationError,
+    model_validator,
+)
 
-from fullconv.data.masks import read_stored
+from fullconv.data.extra import ExtraFormat
+from fullconv.data.masks import Shades, read_stored
 from fullconv.errors import DataError
-from fullconv.labels import IGNORE_INDEX, Color, LabelSet, voc_color
+from fullconv.labels import IGNORE_INDEX, Color, Head, LabelSet, voc_color
 
 CLASS_LISTS = ("classes.txt", "class_names.txt", "labels.txt")
 """Text files with one class name a line, in id order, are taken by these names."""
 
 EXAMPLE = "classes: [{name: background, color: [0, 0, 0]}, {name: road, color: [128, 64, 128]}]"
+
+EXAMPLES = {
+    "masks": "masks: {dark: bag, light: background}",
+    "extra": "extra: {folder: depth, range: [0, 10000], channels: 1}",
+    "heads": "heads: [{name: geometric, masks: masks_geometric, classes: [sky, horizontal, vertical]}]",
+}
 
 Byte = Annotated[int, Field(ge=0, le=255)]
 
@@ -35,17 +50,15 @@ def _entry(value: Any) -> Any:
     return {"name": value} if isinstance(value, str) else value
 
 
-class Description(BaseModel):
-    """The content of dataset.yaml.
+class Classes(BaseModel):
+    """The classes of one set of masks.
 
     Attributes:
-        name: the data set's name; the folder's without.
         classes: in id order.
         ignore: mask ids that are void; 255 always is.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
-    name: str | None = None
     classes: Annotated[
         tuple[Annotated[ClassEntry, BeforeValidator(_entry)], ...], Field(min_length=1, max_length=255)
     ]
@@ -62,6 +75,86 @@ class Description(BaseModel):
                 free.remove(color)
             colors.append(color)
         return LabelSet(tuple(entry.name for entry in self.classes), tuple(colors), self.ignore)
+
+
+Folder = Annotated[str, Field(min_length=1)]
+
+
+class MaskEntry(BaseModel):
+    """What is dark and what is light in masks that are grey pictures of two classes, JPEGs for example."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    dark: str
+    light: str
+
+
+class ExtraEntry(BaseModel):
+    """Extra channels: a file in `folder` for each picture; see `ExtraFormat`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    folder: Folder
+    range: tuple[FiniteFloat, FiniteFloat] | None = None
+    channels: Literal[1, 3] = 1
+
+    @model_validator(mode="after")
+    def _two_ends(self) -> Self:
+        if self.range and self.range[0] == self.range[1]:
+            raise ValueError(f"got range {list(self.range)}, expected two different values")
+        return self
+
+    def form(self) -> ExtraFormat:
+        return ExtraFormat(self.channels, self.range)
+
+
+class HeadEntry(Classes):
+    """A further head: its masks lie in the folder `masks`, under the same names."""
+
+    name: Annotated[str, Field(min_length=1)]
+    masks: Folder
+
+
+class Description(Classes):
+    """The content of dataset.yaml; its own classes are those of the first head.
+
+    Attributes:
+        name: the data set's name; the folder's without.
+        masks: given where the masks are grey pictures.
+        extra: given where the pictures have extra channels.
+        heads: the further heads.
+    """
+
+    name: str | None = None
+    masks: MaskEntry | None = None
+    extra: ExtraEntry | None = None
+    heads: tuple[HeadEntry, ...] = ()
+
+    def shades(self) -> Shades | None:
+        """What brightness means in the masks, or None where they hold ids or colours.
+
+        Raises:
+            DataError: dark and light are not the two classes.
+        """
+        if self.masks is None:
+            return None
+        names, dark, light = [entry.name for entry in self.classes], self.masks.dark, self.masks.light
+        if sorted((dark, light)) != sorted(names):
+            raise DataError(
+                f"masks: got dark {dark!r} and light {light!r}; expected the data set's two classes, and it "
+                f"has {', '.join(map(repr, names))}; correct the names"
+            )
+        return Shades(names.index(dark), names.index(light))
+
+    def further_heads(self) -> tuple[Head, ...]:
+        """The heads with their classes.
+
+        Raises:
+            DataError: two have one name.
+        """
+        names = [head.name for head in self.heads]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise DataError(f"heads: name {twice[0]} is given twice; expected each once")
+        return tuple(Head(head.name, head.labels()) for head in self.heads)
 
 
 def read_description(path: Path) -> Description:
@@ -85,10 +178,13 @@ def read_description(path: Path) -> Description:
     try:
         description = Description.model_validate(content)
         description.labels()
+        description.shades()
+        description.further_heads()
     except ValidationError as error:
         fault = error.errors(include_url=False)[0]
         place = ".".join(map(str, fault["loc"]))
-        raise DataError(f"{path}: {place}: {fault['msg']}; expected e.g. {EXAMPLE}") from None
+        example = EXAMPLES.get(str(fault["loc"][0]), EXAMPLE)
+        raise DataError(f"{path}: {place}: {fault['msg']}; expected e.g. {example}") from None
     except DataError as error:
         raise DataError(f"{path}: {error}") from None
     return description

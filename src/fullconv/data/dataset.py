@@ -7,19 +7,31 @@ Three layouts are found by looking at the folder:
 - flat: `images/` and `masks/`, with the lists `train.txt` and `val.txt` beside; without lists a tenth becomes
   `val`.
 
-A mask has its picture's name, up to the suffix.
+A mask has its picture's name, up to the suffix. Further folders, of extra channels or of other heads' masks,
+are named by dataset.yaml.
 """
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from fullconv.data.classes import CLASS_LISTS, infer_labels, read_class_list, read_description, read_lines
-from fullconv.data.pictures import SUFFIXES
+from fullconv.data.classes import (
+    CLASS_LISTS,
+    Description,
+    infer_labels,
+    read_class_list,
+    read_description,
+    read_lines,
+)
+from fullconv.data.companions import add_companions
+from fullconv.data.extra import ExtraFormat
+from fullconv.data.files import files_by_key
+from fullconv.data.pictures import SUFFIXES, picture_size
 from fullconv.data.samples import Sample
 from fullconv.errors import DataError
-from fullconv.labels import VOC, LabelSet
+from fullconv.labels import VOC, Head, LabelSet
 
 PICTURE_FOLDERS = ("images", "img", "pictures", "JPEGImages")
 MASK_FOLDERS = ("masks", "labels", "annotations", "SegmentationClass")
@@ -42,6 +54,9 @@ class Dataset:
         layout: in words, which layout was found.
         labels: the classes.
         splits: the samples of each split, in the order of its list or of the names.
+        heads: further labellings of the same pictures, as in `Sample.head_masks`.
+        extra: what the files of extra channels hold, where there are some.
+        least_hw: the least height and width of its pictures, if `at_least` chose them.
     """
 
     name: str
@@ -49,6 +64,14 @@ class Dataset:
     layout: str
     labels: LabelSet
     splits: dict[str, tuple[Sample, ...]]
+    heads: tuple[Head, ...] = ()
+    extra: ExtraFormat | None = None
+    least_hw: tuple[int, int] | None = None
+
+    @property
+    def num_channels(self) -> int:
+        """Of the pictures that `read_sample` gives: 3, and the extra ones."""
+        return 3 + (self.extra.channels if self.extra else 0)
 
     def split(self, name: str) -> tuple[Sample, ...]:
         """The samples of a split.
@@ -58,8 +81,40 @@ class Dataset:
         """
         if name not in self.splits:
             there = ", ".join(f"{split!r} ({len(samples)})" for split, samples in self.splits.items())
-            raise DataError(f"{self.root}: got split {name!r}, expected one that has masks: {there}")
+            large = (
+                " and pictures of at least {} x {} (height x width)".format(*self.least_hw)
+                if self.least_hw
+                else ""
+            )
+            raise DataError(f"{self.root}: got split {name!r}, expected one that has masks{large}: {there}")
         return self.splits[name]
+
+    def at_least(self, size_hw: tuple[int, int]) -> "Dataset":
+        """The data set without smaller pictures; `layout` says how many of each split are left.
+
+        Reads the headers of all pictures. A split that would be empty is left out.
+
+        Args:
+            size_hw: the least height and the least width, for pictures as they are shown.
+
+        Raises:
+            DataError: no picture is that large.
+            PictureError: one of them cannot be read.
+        """
+        height, width = size_hw
+        splits, counts = {}, []
+        with ThreadPoolExecutor() as pool:
+            for split, samples in self.splits.items():
+                sizes = pool.map(picture_size, [sample.picture for sample in samples])
+                large = [h >= height and w >= width for h, w in sizes]
+                kept = tuple(sample for sample, fits in zip(samples, large, strict=True) if fits)
+                counts.append(f"{split} {len(kept)} of {len(samples)}")
+                if kept:
+                    splits[split] = kept
+        chosen = f"pictures of at least {height} x {width} (height x width): {', '.join(counts)}"
+        if not splits:
+            raise DataError(f"{self.root}: got {chosen}; expected some; lower the least size")
+        return replace(self, layout=f"{self.layout}; {chosen}", splits=splits, least_hw=size_hw)
 
 
 @dataclass(frozen=True)
@@ -93,8 +148,30 @@ def open_dataset(folder: Path | str) -> Dataset:
         raise DataError(f"{folder}: is a file; expected a data set's folder; unpack it first")
     place = _find_place(folder)
     layout, splits = _find_splits(place)
-    name, labels = _find_labels(folder, place, splits)
-    return Dataset(name, place.root, layout, labels, splits)
+    folders = list(dict.fromkeys([place.root, folder]))
+    path = next(_existing(folders, ("dataset.yaml",)), None)
+    if path is None:
+        labels = _find_labels(folders, place, splits)
+        return Dataset(folder.resolve().name, place.root, layout, labels, splits)
+    return _described(read_description(path), path.parent.resolve().name, place, layout, splits)
+
+
+def _described(
+    description: Description, name: str, place: _Place, layout: str, splits: dict[str, tuple[Sample, ...]]
+) -> Dataset:
+    splits = {
+        split: add_companions(samples, description, place.root, place.pictures)
+        for split, samples in splits.items()
+    }
+    return Dataset(
+        description.name or name,
+        place.root,
+        layout,
+        description.labels(),
+        splits,
+        description.further_heads(),
+        extra=description.extra.form() if description.extra else None,
+    )
 
 
 def _find_place(folder: Path) -> _Place:
@@ -119,7 +196,7 @@ def _find_place(folder: Path) -> _Place:
 
 
 def _find_splits(place: _Place) -> tuple[str, dict[str, tuple[Sample, ...]]]:
-    pictures, masks = _files_by_key(place.pictures), _files_by_key(place.masks)
+    pictures, masks = files_by_key(place.pictures), files_by_key(place.masks)
     if not pictures:
         raise DataError(f"{place.pictures}: holds no pictures; expected files such as NAME.jpg or NAME.png")
     trees = {SPLIT_NAMES.get(path.name, path.name): path.name for path in _subfolders(place.pictures)}
@@ -178,18 +255,13 @@ def _pairs(
     return samples
 
 
-def _find_labels(folder: Path, place: _Place, splits: dict[str, tuple[Sample, ...]]) -> tuple[str, LabelSet]:
-    """The data set's name and classes."""
-    folders = list(dict.fromkeys([place.root, folder]))
-    for path in _existing(folders, ("dataset.yaml",)):
-        description = read_description(path)
-        return description.name or path.parent.resolve().name, description.labels()
-    name = folder.resolve().name
+def _find_labels(folders: list[Path], place: _Place, splits: dict[str, tuple[Sample, ...]]) -> LabelSet:
+    """The classes of a data set without dataset.yaml."""
     for path in _existing(folders, CLASS_LISTS):
-        return name, read_class_list(path)
+        return read_class_list(path)
     if place.is_voc:
-        return name, VOC
-    return name, infer_labels(sorted({sample.mask for samples in splits.values() for sample in samples}))
+        return VOC
+    return infer_labels(sorted({sample.mask for samples in splits.values() for sample in samples}))
 
 
 def _existing(folders: list[Path], names: tuple[str, ...]) -> Iterator[Path]:
@@ -198,21 +270,6 @@ def _existing(folders: list[Path], names: tuple[str, ...]) -> Iterator[Path]:
 
 def _subfolders(folder: Path) -> list[Path]:
     return [path for path in sorted(folder.iterdir()) if path.is_dir() and not path.name.startswith(".")]
-
-
-def _files_by_key(folder: Path) -> dict[str, Path]:
-    """The pictures in a folder and in the folders in it, by relative path without suffix, sorted."""
-    files: dict[str, Path] = {}
-    for path in sorted([*folder.glob("*"), *folder.glob("*/*")]):
-        if path.suffix.lower() not in SUFFIXES or path.name.startswith("."):
-            continue
-        key = path.relative_to(folder).with_suffix("").as_posix()
-        if key in files:
-            raise DataError(
-                f"{path}: has the same name as {files[key].name}; expected one file for each; remove one"
-            )
-        files[key] = path
-    return files
 
 
 def _listed_names(path: Path) -> list[str]:

@@ -14,10 +14,10 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 
-from fullconv.data.samples import Sample, read_sample
+from fullconv.data.samples import Sample, read_heads, read_sample
 from fullconv.data.transforms import TrainTransform
 from fullconv.errors import FullconvError, RunError
-from fullconv.labels import LabelSet
+from fullconv.labels import Head, LabelSet
 
 Batch = tuple[Tensor, Tensor, Tensor]
 
@@ -57,23 +57,37 @@ class TrainingSet(TorchDataset[tuple[Tensor, Tensor, int]]):
         labels: the classes.
         transform: the augmentation.
         seed: of the augmentation and of the order.
+        heads: the data set's further heads.
     """
 
     def __init__(
-        self, samples: Sequence[Sample], labels: LabelSet, transform: TrainTransform, seed: int
+        self,
+        samples: Sequence[Sample],
+        labels: LabelSet,
+        transform: TrainTransform,
+        seed: int,
+        heads: Sequence[Head] = (),
     ) -> None:
         self.samples = tuple(samples)
         self.labels = labels
         self.transform = transform
         self.seed = seed
+        self.heads = tuple(heads)
 
     def __len__(self) -> int:
         return len(self.samples)
 
     def __getitem__(self, item: tuple[int, int]) -> tuple[Tensor, Tensor, int]:
-        """The picture (3, h, w) uint8, the labels (h, w) uint8, and the sample's index."""
+        """The picture (3 + m, h, w) uint8, the labels, and the sample's index.
+
+        The labels are (h, w) uint8, and with further heads (1 + len(heads), h, w), those of `labels` first.
+        """
         epoch, index = item
-        picture, label_map = read_sample(self.samples[index], self.labels)
+        sample = self.samples[index]
+        if self.heads:
+            picture, label_map = read_heads(sample, self.labels, self.heads)
+        else:
+            picture, label_map = read_sample(sample, self.labels)
         return *self.transform(picture, label_map, sample_generator(self.seed, epoch, index)), index
 
 
@@ -90,8 +104,8 @@ def training_loader(
         workers: processes that read ahead; 0 reads in this one. The batches do not depend on it.
 
     Yields:
-        pictures: (N, 3, h, w) uint8.
-        labels: (N, h, w) uint8.
+        pictures: (N, 3 + m, h, w) uint8.
+        labels: (N, h, w) uint8; with T heads in all, (N, T, h, w).
         indices: (N,) int64, positions in `dataset.samples`.
 
     Raises:

@@ -13,27 +13,48 @@ error.
 
 255 always means void, and so do `LabelSet.ignore_ids` and, in colour-coded files, the colour (224, 224, 192).
 What is neither a class nor void is an error; nothing becomes background in silence.
+
+Grey pictures in which brightness alone tells two classes apart, JPEGs among them, are a fourth kind; they are
+read so only where the data set says so (`Shades`).
 """
 
 import io
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from fullconv.data.pictures import load_upright, open_file, open_header
+from fullconv.data.pictures import load_upright, open_file, open_header, read_picture
 from fullconv.errors import DataError, InputError
 from fullconv.labels import IGNORE_INDEX, VOID_COLOR, Color, LabelSet
 from fullconv.storage import write_atomically
 
+MIDDLE = 128
+"""The brightness from which on a pixel of a grey mask is light."""
 
-def read_mask(path: Path | str, labels: LabelSet) -> np.ndarray:
-    """Reads a mask file of any of the three kinds (see the module's docstring).
+
+@dataclass(frozen=True)
+class Shades:
+    """What brightness means in masks that are grey pictures of two classes.
+
+    Attributes:
+        dark: the id of pixels darker than 128.
+        light: the id of the others.
+    """
+
+    dark: int
+    light: int
+
+
+def read_mask(path: Path | str, labels: LabelSet, shades: Shades | None = None) -> np.ndarray:
+    """Reads a mask file of any of the kinds in the module's docstring.
 
     Args:
-        path: a PNG, or another file without loss.
+        path: a PNG, or another file without loss; with `shades` any picture.
         labels: the classes; at most 255 of them.
+        shades: the mask is a grey picture, and this says what is dark there and what light.
 
     Returns:
         (H, W) uint8, ids 0..K-1 or 255, EXIF orientation applied.
@@ -45,6 +66,8 @@ def read_mask(path: Path | str, labels: LabelSet) -> np.ndarray:
     num_classes = labels.num_classes
     if num_classes > IGNORE_INDEX:
         raise DataError(f"{path}: got {num_classes} classes; expected at most 255; merge some of them")
+    if shades is not None:
+        return np.where(read_brightness(path) < MIDDLE, np.uint8(shades.dark), np.uint8(shades.light))
     pixels, palette = read_stored(path)
     if pixels.ndim == 3:
         return _ids_of_colors(pixels, labels, path)
@@ -77,6 +100,11 @@ def read_mask(path: Path | str, labels: LabelSet) -> np.ndarray:
     return table[pixels]
 
 
+def read_brightness(path: Path | str) -> np.ndarray:
+    """The grey values of a mask that is a grey picture, of any format: (H, W) uint8."""
+    return np.asarray(Image.fromarray(read_picture(path)).convert("L"))
+
+
 def read_stored(path: Path | str) -> tuple[np.ndarray, np.ndarray | None]:
     """What a mask file stores, before any class list is applied.
 
@@ -88,7 +116,9 @@ def read_stored(path: Path | str) -> tuple[np.ndarray, np.ndarray | None]:
         image = open_header(stream, str(path))
         if image.format in ("JPEG", "MPO"):
             raise DataError(
-                f"{path}: is a JPEG, whose loss changes ids; expected PNG; export it again as PNG"
+                f"{path}: is a JPEG, whose loss changes ids; expected PNG; export it again as PNG, or, if it "
+                "shows two classes in black and white, say which is which in dataset.yaml: "
+                "masks: {dark: NAME, light: NAME}"
             )
         step = _grey_step(image)
         image = load_upright(image, str(path))

@@ -27,6 +27,12 @@ from fullconv.data.scene_things import (
 )
 from fullconv.labels import IGNORE_INDEX, Color
 
+NEAREST_MM, FARTHEST_MM = 2000, 20_000
+"""The distance of the ground at the scene's bottom, and that at which sky and hills are."""
+
+SKY, HORIZONTAL, VERTICAL = range(3)
+"""The ids of a scene's geometry."""
+
 SIZE_HW = (144, 192)
 """Height and width of a scene unless said otherwise."""
 
@@ -72,6 +78,8 @@ class Scene:
         picture: (FINE * W, FINE * H) RGB.
         owners: the same size, mode I: which thing is seen, as its place in `classes`.
         classes: the class id of each thing; the first is the land.
+        distances: of each thing, in millimetres; the land's is not used.
+        hills: their outlines, on the painting.
     """
 
     def __init__(self, rng: np.random.Generator, size_hw: tuple[int, int]) -> None:
@@ -84,6 +92,7 @@ class Scene:
         fine = self.width * FINE, self.height * FINE
         self.picture = Image.fromarray(self._sky_and_ground()).resize(fine, Image.Resampling.NEAREST)
         self.owners, self.classes = Image.new("I", fine), [0]
+        self.distances, self.hills = [float(FARTHEST_MM)], list[Points]()
 
     def _sky_and_ground(self) -> np.ndarray:
         """The backdrop (H, W, 3) uint8: two gradients, the sun's glow, rough ground."""
@@ -139,6 +148,7 @@ class Scene:
         ridge = np.stack([across, self.horizon - rise * self.unit * crest], 1).tolist()
         ground = self.horizon + 1
         outline = _fine([(0, ground), *ridge, (self.width + 4, ground)])
+        self.hills.append(outline)
         ImageDraw.Draw(self.picture).polygon(outline, fill=color)
 
     def _paint_path(self) -> None:
@@ -228,6 +238,10 @@ class Scene:
         self.picture.paste(Image.blend(stamp.picture, air, 0.2 * (1 - depth)), corner, stamp.shape)
         self.owners.paste(len(self.classes), corner, stamp.shape)
         self.classes.append(1 + list(CAST).index(name))
+        if CAST[name].depth is None:  # the smaller in the sky, the farther
+            self.distances.append(12_000 * 55 * self.unit / height)
+        else:
+            self.distances.append(NEAREST_MM / (0.08 + 0.88 * depth))
 
     def picture_in_light(self) -> np.ndarray:
         """The picture (H, W, 3) uint8 RGB: reduced, in the colour of the sunlight, with a camera's grain."""
@@ -239,13 +253,48 @@ class Scene:
 
     def label_map(self) -> np.ndarray:
         """The label map (H, W) uint8: void wherever one of the four neighbours belongs to another thing."""
-        owners = np.asarray(self.owners)[FINE // 2 :: FINE, FINE // 2 :: FINE]
+        ids = np.array(self.classes)[_middle(self.owners)]
+        return np.where(self._outlines(), IGNORE_INDEX, ids).astype(np.uint8)
+
+    def geometry(self) -> np.ndarray:
+        """Sky, horizontal or vertical, (H, W) uint8; void where it is in the label map.
+
+        Hills and all things are vertical; the ground with what lies on it is horizontal.
+        """
+        surface = Image.new("L", self.picture.size, HORIZONTAL)
+        pen = ImageDraw.Draw(surface)
+        pen.rectangle(_fine([(0, 0), (self.width, self.horizon)]), fill=SKY)
+        for outline in self.hills:
+            pen.polygon(outline, fill=VERTICAL)
+        ids = np.where(_middle(self.owners) > 0, VERTICAL, _middle(surface))
+        return np.where(self._outlines(), IGNORE_INDEX, ids).astype(np.uint8)
+
+    def depth_mm(self, rng: np.random.Generator) -> np.ndarray:
+        """The distance of each pixel in millimetres, (H, W) uint16, with a sensor's noise of one percent.
+
+        A plane for the ground, an upright board for each thing that stands where its foot does.
+        """
+        down = np.arange(self.height)[:, None] + 0.5 - self.horizon
+        ground = NEAREST_MM * (self.height - self.horizon) / np.maximum(down, 1e-9)
+        owners = _middle(self.owners)
+        exact = np.where(owners > 0, np.array(self.distances)[owners], ground)
+        noisy = np.minimum(exact, FARTHEST_MM) * (1 + 0.01 * rng.standard_normal(owners.shape))
+        return np.clip(noisy, 0, FARTHEST_MM).astype(np.uint16)
+
+    def _outlines(self) -> np.ndarray:
+        """(H, W) bool: pixels one of whose four neighbours belongs to another thing."""
+        owners = _middle(self.owners)
         edge = np.zeros(owners.shape, bool)
         for here, there in ((np.s_[1:], np.s_[:-1]), (np.s_[:, 1:], np.s_[:, :-1])):
             differs = owners[here] != owners[there]
             edge[here] |= differs
             edge[there] |= differs
-        return np.where(edge, IGNORE_INDEX, np.array(self.classes)[owners]).astype(np.uint8)
+        return edge
+
+
+def _middle(painting: Image.Image) -> np.ndarray:
+    """The middle sample of each block of FINE x FINE: (H, W)."""
+    return np.asarray(painting)[FINE // 2 :: FINE, FINE // 2 :: FINE]
 
 
 def _fine(points: Points) -> Points:

@@ -5,6 +5,8 @@ the label map is the middle sample of each 3x3 block of a second, flat painting 
 The task is small but not trivial. Cloth, wood and leaves share colours with each other, with the ground, the
 sky and the hills, so that shape and texture tell the classes apart; things hide each other and throw shadows;
 clouds, sun, stones and the path are background.
+
+On request each scene comes with a depth map and with a second labelling, its geometry.
 """
 
 import shutil
@@ -15,7 +17,7 @@ import numpy as np
 from PIL import Image
 
 from fullconv.data.masks import write_mask
-from fullconv.data.scene_painting import SIZE_HW, Scene
+from fullconv.data.scene_painting import FARTHEST_MM, SIZE_HW, Scene
 from fullconv.errors import ConfigError, DataError, StorageError
 from fullconv.labels import LabelSet
 from fullconv.storage import write_text_atomically
@@ -33,6 +35,11 @@ SCENES = LabelSet(
     ),
 )
 """The classes of the sample scenes."""
+
+GEOMETRY = LabelSet(
+    names=("sky", "horizontal", "vertical"), colors=((118, 186, 232), (176, 196, 108), (206, 112, 84))
+)
+"""The classes of their geometry. Source: the three of SIFT Flow; Tighe & Lazebnik 2010."""
 
 SMALLEST = 64
 FIRST = {"train": 0, "val": 1_000_000, "pictures": 12_000_000}
@@ -64,11 +71,16 @@ def draw_scene(seed: int, index: int, size_hw: tuple[int, int] = SIZE_HW) -> tup
     >>> picture.shape, label_map.shape, int(label_map.max())
     ((144, 192, 3), (144, 192), 255)
     """
+    scene = _paint(seed, index, size_hw)
+    return scene.picture_in_light(), scene.label_map()
+
+
+def _paint(seed: int, index: int, size_hw: tuple[int, int]) -> Scene:
     _check(seed, size_hw)
     scene = Scene(np.random.default_rng([seed, index]), size_hw)
     scene.paint_land()
     scene.paint_things()
-    return scene.picture_in_light(), scene.label_map()
+    return scene
 
 
 def write_scenes(
@@ -77,6 +89,8 @@ def write_scenes(
     num_val: int = 60,
     seed: int = 0,
     size_hw: tuple[int, int] = SIZE_HW,
+    depth: bool = False,
+    geometry: bool = False,
 ) -> Path:
     """Writes the sample data set: a VOCdevkit, its dataset.yaml, and a few pictures without masks.
 
@@ -88,6 +102,9 @@ def write_scenes(
         num_val: scenes in split "val", at least 1.
         seed: another seed gives another data set.
         size_hw: height and width of the scenes; the pictures without masks have odd sizes of their own.
+        depth: adds 16-bit depth maps as an extra channel: in the splits' folder `Depth`, and in
+            `folder/pictures_depth` those of the pictures without masks.
+        geometry: adds a second head, whose masks are in `SegmentationGeometry`.
 
     Returns:
         The folder; `folder/VOCdevkit/VOC2012` holds the splits, `folder/pictures` the pictures without masks.
@@ -110,11 +127,10 @@ def write_scenes(
     partial = folder.with_name(f".{uuid.uuid4().hex[:12]}.partial")
     try:
         try:
-            _write_voc(partial / "VOCdevkit" / "VOC2012", {"train": num_train, "val": num_val}, seed, size_hw)
-            for number, odd_hw in enumerate(PICTURE_SIZES_HW):
-                picture, _ = draw_scene(seed, FIRST["pictures"] + number, odd_hw)
-                _write_jpeg(partial / "pictures" / f"scene_{odd_hw[1]}x{odd_hw[0]}.jpg", picture)
-            write_text_atomically(partial / "dataset.yaml", _description())
+            root, lengths = partial / "VOCdevkit" / "VOC2012", {"train": num_train, "val": num_val}
+            _write_voc(root, lengths, seed, size_hw, depth, geometry)
+            _write_pictures(partial, seed, depth)
+            write_text_atomically(partial / "dataset.yaml", _description(depth, geometry))
             if folder.exists():
                 folder.rmdir()
             partial.rename(folder)
@@ -128,14 +144,37 @@ def write_scenes(
     return folder
 
 
-def _write_voc(root: Path, lengths: dict[str, int], seed: int, size_hw: tuple[int, int]) -> None:
+def _write_voc(
+    root: Path, lengths: dict[str, int], seed: int, size_hw: tuple[int, int], depth: bool, geometry: bool
+) -> None:
     for split, length in lengths.items():
         names = [f"{split}_{number:04d}" for number in range(length)]
         for number, name in enumerate(names):
-            picture, label_map = draw_scene(seed, FIRST[split] + number, size_hw)
-            _write_jpeg(root / "JPEGImages" / f"{name}.jpg", picture)
-            write_mask(root / "SegmentationClass" / f"{name}.png", label_map, SCENES)
+            index = FIRST[split] + number
+            scene = _paint(seed, index, size_hw)
+            _write_jpeg(root / "JPEGImages" / f"{name}.jpg", scene.picture_in_light())
+            write_mask(root / "SegmentationClass" / f"{name}.png", scene.label_map(), SCENES)
+            if depth:
+                _write_depth(root / "Depth" / f"{name}.png", scene, seed, index)
+            if geometry:
+                write_mask(root / "SegmentationGeometry" / f"{name}.png", scene.geometry(), GEOMETRY)
         write_text_atomically(root / "ImageSets" / "Segmentation" / f"{split}.txt", "\n".join(names) + "\n")
+
+
+def _write_pictures(folder: Path, seed: int, depth: bool) -> None:
+    for number, odd_hw in enumerate(PICTURE_SIZES_HW):
+        name, index = f"scene_{odd_hw[1]}x{odd_hw[0]}", FIRST["pictures"] + number
+        scene = _paint(seed, index, odd_hw)
+        _write_jpeg(folder / "pictures" / f"{name}.jpg", scene.picture_in_light())
+        if depth:
+            _write_depth(folder / "pictures_depth" / f"{name}.png", scene, seed, index)
+
+
+def _write_depth(path: Path, scene: Scene, seed: int, index: int) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # noise from a stream of its own: that of the scene decides what is drawn
+    depth = scene.depth_mm(np.random.default_rng([seed, index, 1]))
+    Image.fromarray(depth).save(path, "PNG")
 
 
 def _write_jpeg(path: Path, picture: np.ndarray) -> None:
@@ -143,11 +182,20 @@ def _write_jpeg(path: Path, picture: np.ndarray) -> None:
     Image.fromarray(picture).save(path, "JPEG", quality=92)
 
 
-def _description() -> str:
+def _description(depth: bool, geometry: bool) -> str:
     """The text of dataset.yaml."""
-    classes = zip(SCENES.names, SCENES.colors, strict=True)
-    lines = [f"  - {{name: {name}, color: {list(color)}}}" for name, color in classes]
-    return "\n".join(["name: scenes", "classes:", *lines, "ignore: []", ""])
+    lines = ["name: scenes", "classes:", *_class_lines(SCENES, "  "), "ignore: []"]
+    if depth:
+        lines.append(f"extra: {{folder: Depth, range: [0, {FARTHEST_MM}], channels: 1}}")
+    if geometry:
+        lines += ["heads:", "  - name: geometry", "    masks: SegmentationGeometry", "    classes:"]
+        lines += _class_lines(GEOMETRY, "      ")
+    return "\n".join([*lines, ""])
+
+
+def _class_lines(labels: LabelSet, indent: str) -> list[str]:
+    classes = zip(labels.names, labels.colors, strict=True)
+    return [f"{indent}- {{name: {name}, color: {list(color)}}}" for name, color in classes]
 
 
 def _check(seed: int, size_hw: tuple[int, int]) -> None:

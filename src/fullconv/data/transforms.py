@@ -10,6 +10,9 @@ from torch import Tensor
 
 from fullconv.labels import IGNORE_INDEX, Color
 
+EXTRA_FILL = 128
+"""Padding in extra channels: the middle, about what `Preprocessing` takes to zero."""
+
 _GREY = np.array([0.299, 0.587, 0.114])
 """The weights of R, G, B in grey. Source: ITU-R BT.601."""
 
@@ -30,7 +33,7 @@ class TrainTransform:
         contrast: their distance from the crop's mean grey, by 1 - contrast .. 1 + contrast.
         saturation: their distance from their own grey, by 1 - saturation .. 1 + saturation.
         hue: they are turned about the grey axis by -hue .. hue of a full turn.
-        fill: the colour of padding in the picture; in the mask padding is 255.
+        fill: the colour of padding in the picture; in extra channels it is 128, in the mask 255.
     """
 
     crop_hw: tuple[int, int]
@@ -48,13 +51,13 @@ class TrainTransform:
         """Draws one variation of a sample.
 
         Args:
-            picture: (H, W, 3) uint8 RGB.
-            label_map: (H, W) uint8.
+            picture: (H, W, 3 + m) uint8: RGB and any extra channels, whose values no colour change touches.
+            label_map: (H, W) uint8, or (T, H, W) with several heads. Neither T nor m changes what is drawn.
             generator: where all chance comes from.
 
         Returns:
-            picture: (3, h, w) uint8, bilinear with antialiasing.
-            labels: (h, w) uint8, the nearest pixel: no label appears that was not there, but 255.
+            picture: (3 + m, h, w) uint8, bilinear with antialiasing.
+            labels: (h, w) or (T, h, w) uint8, the nearest pixel: no label appears that was not there, but 255.
 
         >>> picture, label_map = np.zeros((4, 6, 3), np.uint8), np.ones((4, 6), np.uint8)
         >>> transform = TrainTransform(crop_hw=(8, 8), scale=(1.0, 1.0))
@@ -63,25 +66,30 @@ class TrainTransform:
         (torch.Size([8, 8]), [1, 255], 24)
         """
         factor = math.exp(generator.uniform(math.log(self.scale[0]), math.log(self.scale[1])))
-        rows, top, bottom = _place(label_map.shape[0], factor, self.crop_hw[0], generator)
-        columns, left, right = _place(label_map.shape[1], factor, self.crop_hw[1], generator)
+        rows, top, bottom = _place(label_map.shape[-2], factor, self.crop_hw[0], generator)
+        columns, left, right = _place(label_map.shape[-1], factor, self.crop_hw[1], generator)
         mirror = generator.random() < self.flip
         recolor = self._draw_colors(generator)
 
         size = (columns.stop - columns.start, rows.stop - rows.start)
         box = (left, top, right, bottom)
-        patch = Image.fromarray(picture).resize(size, Image.Resampling.BILINEAR, box)
+        patch = Image.fromarray(picture[..., :3]).resize(size, Image.Resampling.BILINEAR, box)
         patch = patch.convert("RGB", recolor.matrix(patch)) if recolor else patch
-        # Pillow's nearest takes the source pixel under each target pixel's centre, where the bilinear filter
-        # is centred too
-        label_patch = Image.fromarray(label_map).resize(size, Image.Resampling.NEAREST, box)
 
-        out = np.full((*self.crop_hw, 3), self.fill, np.uint8)
-        out[rows, columns] = np.asarray(patch)
-        labels = np.full(self.crop_hw, IGNORE_INDEX, np.uint8)
-        labels[rows, columns] = np.asarray(label_patch)
+        num_extra = picture.shape[2] - 3
+        out = np.full((*self.crop_hw, 3 + num_extra), (*self.fill, *[EXTRA_FILL] * num_extra), np.uint8)
+        out[rows, columns, :3] = np.asarray(patch)
+        for channel in range(3, 3 + num_extra):
+            extra = Image.fromarray(picture[..., channel]).resize(size, Image.Resampling.BILINEAR, box)
+            out[rows, columns, channel] = np.asarray(extra)
+        labels = np.full((*label_map.shape[:-2], *self.crop_hw), IGNORE_INDEX, np.uint8)
+        for index in np.ndindex(label_map.shape[:-2]):
+            # Pillow's nearest takes the source pixel under each target pixel's centre, where the bilinear
+            # filter is centred too
+            label_patch = Image.fromarray(label_map[index]).resize(size, Image.Resampling.NEAREST, box)
+            labels[(*index, rows, columns)] = np.asarray(label_patch)
         if mirror:
-            out, labels = out[:, ::-1], labels[:, ::-1]
+            out, labels = out[:, ::-1], labels[..., ::-1]
         return torch.from_numpy(out.transpose(2, 0, 1).copy()), torch.from_numpy(labels.copy())
 
     def _draw_colors(self, generator: np.random.Generator) -> "_Recolor | None":

@@ -14,7 +14,7 @@ from fullconv.bundle import load_bundle
 from fullconv.data.dataset import open_dataset
 from fullconv.devices import pick_device, pick_precision
 from fullconv.evaluation import evaluate
-from fullconv.metrics import BoundaryIou, Confusion, boundary_band
+from fullconv.metrics import Confusion, boundary_band
 
 
 def machine() -> str:
@@ -38,20 +38,19 @@ def timed(work: Callable[[], Any], repeats: int = 7) -> tuple[float, float]:
 
 
 def measure(data: Path, run: Path) -> dict[str, float]:
-    """Mean IU, mean IU within 3 pixels of class borders, and boundary IU (3 pixels), in percent."""
+    """Mean IU, mean IU within 3 pixels of class borders, boundary IU and boundary F (3 pixels), in 0..1."""
     bundle, dataset, device = (
         load_bundle(run / "checkpoints" / "last"),
         open_dataset(data),
         pick_device("auto"),
     )
-    band, boundary = Confusion(dataset.labels.num_classes), BoundaryIou(dataset.labels.num_classes, 3)
+    band = Confusion(dataset.labels.num_classes)
 
     def seen(index, picture, label_map, truth):
         inside = boundary_band(truth, 3).numpy()
         band.update(label_map[inside], truth[inside])
-        boundary.update(label_map, truth)
 
-    whole = evaluate(
+    scores = evaluate(
         bundle.model,
         dataset.split("val"),
         dataset.labels,
@@ -59,5 +58,10 @@ def measure(data: Path, run: Path) -> dict[str, float]:
         device,
         pick_precision("auto", device),
         seen,
-    )
-    return {"mean IU": whole.mean_iou, "border band": band.mean_iou, "boundary IU": boundary.mean_iou}
+    ).scores
+    return {
+        "mean IU": scores.confusion.mean_iou,
+        "border band": band.mean_iou,
+        "boundary IU": scores.boundary_iou.mean_iou,
+        "boundary F": scores.boundary_f.mean_f,
+    }

@@ -1,5 +1,9 @@
 """Whole pictures against a network whose answer is known."""
 
+import sys
+from dataclasses import replace
+from types import ModuleType
+
 import numpy as np
 import pytest
 import torch
@@ -8,8 +12,8 @@ from torch import nn
 
 from fullconv.data.samples import Sample
 from fullconv.errors import DataError
-from fullconv.evaluation import evaluate, label_map_of, picture_logits
-from fullconv.labels import LabelSet
+from fullconv.evaluation import evaluate, label_map_of, picture_logits, shown_indices
+from fullconv.labels import Head, LabelSet
 from fullconv.preprocessing import Preprocessing
 
 PLAIN = Preprocessing(mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
@@ -45,13 +49,95 @@ LABELS = LabelSet.from_names(["red", "green", "blue"])
 def test_a_perfect_network_is_perfect_and_void_does_not_count(samples):
     seen = []
     model = Brightest().train()
-    confusion = evaluate(
+    evaluation = evaluate(
         model, samples, LABELS, PLAIN, CPU, "fp32", lambda index, picture, labels, truth: seen.append((index, labels.shape))
     )  # fmt: skip
-    assert confusion.mean_iou == confusion.pixel_accuracy == 1
+    confusion = evaluation.scores.confusion
+    assert confusion.mean_iou == confusion.pixel_accuracy == evaluation.scores.boundary_f.mean_f == 1
     assert int(confusion.matrix.sum()) == 7 * 5 + 12 * 9 + 1 - 3
     assert seen == [(0, (7, 5)), (1, (1, 1)), (2, (12, 9))]
     assert model.training
+
+
+def test_the_summary_has_the_printed_names(samples):
+    evaluation = evaluate(Brightest(), samples, LABELS, PLAIN, CPU, "fp32")
+    figures = evaluation.summary("val")
+    assert figures == evaluation.scores.summary(LABELS.names, 3, "val")
+    assert (figures["num_images"], figures["split"], figures["stride"]) == (3, "val", None)
+    assert set(figures["stride_ceiling"]) == {"32", "16", "8", "4"}
+
+
+def test_the_networks_stride_is_told(samples):
+    model = Brightest()
+    model.stride = 16
+    assert evaluate(model, samples, LABELS, PLAIN, CPU, "fp32").summary("val")["stride"] == 16
+
+
+@pytest.mark.parametrize("number", [1, 2, 3, 5, 6, 7, 11, 12, 101, 1449])
+def test_six_samples_are_shown_evenly_spread(number):
+    indices = shown_indices(number)
+    assert len(indices) == len(set(indices)) == min(6, number)
+    assert (indices[0], indices[-1]) == (0, number - 1)
+    steps = np.diff(indices)
+    assert steps.size == 0 or steps.max() - steps.min() <= 1
+
+
+def test_the_shown_samples_are_kept_as_they_were_predicted(samples):
+    evaluation = evaluate(Brightest(), samples, LABELS, PLAIN, CPU, "fp32")
+    assert [truth.shape for _, _, truth in evaluation.shown] == [(7, 5), (1, 1), (12, 9)]
+    for picture, label_map, truth in evaluation.shown:
+        assert (picture.argmax(axis=2) == label_map).all()
+        assert ((truth == label_map) | (truth == 255)).all()
+
+
+class TwoHeaded(nn.Module):
+    """The colours, and behind them two classes of which the second is everywhere."""
+
+    def forward(self, pictures):
+        flat = torch.zeros_like(pictures[:, :2])
+        return torch.cat([pictures, flat + torch.tensor([0.0, 1.0]).view(1, 2, 1, 1)], dim=1)
+
+
+def test_each_head_has_figures_of_its_own(samples):
+    geometric = Head("geometric", LabelSet.from_names(["level", "upright"]))
+    for sample in samples:
+        with Image.open(sample.mask) as mask:
+            ids = np.asarray(mask)
+        Image.fromarray((ids % 2).astype(np.uint8)).save(
+            sample.mask.with_name(f"{sample.name}_geometric.png")
+        )
+    two = [
+        replace(sample, head_masks=(sample.mask.with_name(f"{sample.name}_geometric.png"),))
+        for sample in samples
+    ]
+    evaluation = evaluate(TwoHeaded(), two, LABELS, PLAIN, CPU, "fp32", heads=[geometric])
+    figures = evaluation.summary("val")
+    assert figures["mean_iou"] == 1
+    assert list(figures["heads"]) == ["geometric"]
+    second = figures["heads"]["geometric"]
+    assert set(second) == set(figures) - {"heads"}
+    assert list(second["per_class"]) == ["level", "upright"]
+    upright = second["per_class"]["upright"]["pixels"]
+    assert second["pixel_accuracy"] == upright / (7 * 5 + 12 * 9 + 1)
+    # A network of one head goes with the same data.
+    assert evaluate(Brightest(), two, LABELS, PLAIN, CPU, "fp32").summary("val")["mean_iou"] == 1
+
+
+def test_refined_and_unrefined_figures_come_from_one_pass(samples, monkeypatch):
+    calls = []
+
+    def to_red(logits, picture):
+        calls.append((logits.shape, picture.shape, picture.dtype))
+        return logits * 0 + torch.tensor([1.0, 0, 0]).view(3, 1, 1)
+
+    stand_in = ModuleType("fullconv.ops.crf")
+    stand_in.dense_crf = to_red
+    monkeypatch.setitem(sys.modules, "fullconv.ops.crf", stand_in)
+    figures = evaluate(Brightest(), samples, LABELS, PLAIN, CPU, "fp32", refine="crf").summary("val")
+    assert calls == [((3, h, w), (3, h, w), torch.uint8) for h, w in ((7, 5), (1, 1), (12, 9))]
+    assert figures["refinement"]["unrefined"]["mean_iou"] == 1 > figures["mean_iou"]
+    assert set(figures["refinement"]["unrefined"]) == {"mean_iou", "boundary_iou", "boundary_f"}
+    assert 0 < figures["refinement"]["seconds_per_image"] < 1
 
 
 def test_a_fault_is_named_and_the_mode_restored(samples):

@@ -1,17 +1,82 @@
 """Labelling whole pictures at their native size, and measuring it."""
 
+import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from torch import nn
 
-from fullconv.data.dataset import Sample
-from fullconv.data.loading import read_sample
+from fullconv.data.samples import Sample, read_heads, read_sample
 from fullconv.devices import Precision, autocast
-from fullconv.labels import LabelSet
-from fullconv.metrics import Confusion
+from fullconv.labels import Head, LabelSet
+from fullconv.metrics import Scores
 from fullconv.preprocessing import Preprocessing
+
+NUM_SHOWN = 6
+
+Refine = Literal["none", "crf"]
+Shown = tuple[np.ndarray, np.ndarray, np.ndarray]
+"""A picture, its predicted label map, and its truth."""
+
+
+@dataclass
+class HeadScores:
+    """What was measured of one labelling.
+
+    Attributes:
+        head: its name and classes.
+        scores: of the predictions; where refinement was asked for, of the refined ones.
+        unrefined: the same without the refinement; None where none was asked for.
+    """
+
+    head: Head
+    scores: Scores
+    unrefined: Scores | None = None
+
+    def summary(self, num_images: int, split: str) -> dict[str, Any]:
+        return self.scores.summary(self.head.labels.names, num_images, split)
+
+
+@dataclass
+class Evaluation:
+    """What `evaluate` measured.
+
+    Attributes:
+        heads: the data set's labelling, and behind it the further heads.
+        shown: a few of the samples (see `shown_indices`), of the first head.
+        num_images: the samples that were measured.
+        refine_seconds: what the refinement took, in all.
+    """
+
+    heads: list[HeadScores]
+    shown: list[Shown] = field(default_factory=list)
+    num_images: int = 0
+    refine_seconds: float = 0.0
+
+    @property
+    def scores(self) -> Scores:
+        """Of the first head."""
+        return self.heads[0].scores
+
+    def summary(self, split: str) -> dict[str, Any]:
+        """The figures of `Scores.summary`, and where there are such: `heads` by name, and the `refinement`.
+
+        `refinement` holds the `unrefined` mean_iou, boundary_iou and boundary_f, and `seconds_per_image`.
+        """
+        first, *further = self.heads
+        figures = first.summary(self.num_images, split)
+        if further:
+            figures["heads"] = {each.head.name: each.summary(self.num_images, split) for each in further}
+        if first.unrefined is not None:
+            before = first.unrefined.summary(first.head.labels.names, self.num_images, split)
+            figures["refinement"] = {
+                "unrefined": {name: before[name] for name in ("mean_iou", "boundary_iou", "boundary_f")},
+                "seconds_per_image": self.refine_seconds / max(1, self.num_images),
+            }
+        return figures
 
 
 def picture_logits(
@@ -25,12 +90,12 @@ def picture_logits(
 
     Args:
         model: in eval mode, on `device`.
-        picture: (H, W, 3) uint8 RGB, any size.
+        picture: (H, W, C) uint8, RGB first, any size.
 
     Returns:
         (K, H, W) float32 on `device`.
     """
-    pixels = torch.from_numpy(np.ascontiguousarray(picture)).permute(2, 0, 1)[None]  # (1, 3, H, W)
+    pixels = torch.from_numpy(np.ascontiguousarray(picture)).permute(2, 0, 1)[None]  # (1, C, H, W)
     with torch.inference_mode(), autocast(device, precision):
         return model(preprocessing(pixels, device))[0].float()
 
@@ -41,6 +106,17 @@ def label_map_of(logits: torch.Tensor) -> np.ndarray:
     return labels.to(torch.uint8 if logits.shape[0] <= 255 else torch.uint16).cpu().numpy()
 
 
+def shown_indices(num_samples: int) -> list[int]:
+    """Which samples people get to see: six, evenly spread, the first and the last among them; all where there are fewer.
+
+    >>> shown_indices(101), shown_indices(3), shown_indices(0)
+    ([0, 20, 40, 60, 80, 100], [0, 1, 2], [])
+    """
+    if num_samples <= NUM_SHOWN:
+        return list(range(num_samples))
+    return [round(i * (num_samples - 1) / (NUM_SHOWN - 1)) for i in range(NUM_SHOWN)]
+
+
 def evaluate(
     model: nn.Module,
     samples: Sequence[Sample],
@@ -49,27 +125,88 @@ def evaluate(
     device: torch.device,
     precision: Precision,
     seen: Callable[[int, np.ndarray, np.ndarray, np.ndarray], None] | None = None,
-) -> Confusion:
+    heads: Sequence[Head] = (),
+    refine: Refine = "none",
+) -> Evaluation:
     """Predicts every sample at its native size and counts, over the whole split, what was taken for what.
 
     Args:
-        model: put in eval mode; left in the mode it was in.
+        model: put in eval mode; left in the mode it was in. Its logits are those of `labels`, then of each head.
         samples: pictures with masks.
-        seen: called after each sample with (index, picture, predicted label map, truth).
+        labels: the classes of `Sample.mask`.
+        seen: called after each sample with (index, picture, predicted label map, truth), of the first head.
+        heads: the further labellings, in the order of `Sample.head_masks`.
+        refine: "crf" lets a dense CRF refine the logits; measured with and without in one pass.
 
     Raises:
         PictureError, DataError: a file that cannot be used, named.
     """
-    confusion = Confusion(labels.num_classes)
+    stride = getattr(model, "stride", None)
+    evaluation = Evaluation(
+        [
+            HeadScores(
+                head,
+                Scores(head.labels.num_classes, stride),
+                None if refine == "none" else Scores(head.labels.num_classes, stride),
+            )
+            for head in (Head("", labels), *heads)
+        ]
+    )
+    shown = set(shown_indices(len(samples)))
     was_training = model.training
     model.eval()
     try:
         for index, sample in enumerate(samples):
-            picture, truth = read_sample(sample, labels)
-            label_map = label_map_of(picture_logits(model, picture, preprocessing, device, precision))
-            confusion.update(label_map, truth)
+            picture, truths = read_truths(sample, labels, heads)
+            logits = picture_logits(model, picture, preprocessing, device, precision)
+            label_maps = measure_picture(evaluation, picture, logits, truths)
+            if index in shown:
+                evaluation.shown.append((picture, label_maps[0], truths[0]))
             if seen is not None:
-                seen(index, picture, label_map, truth)
+                seen(index, picture, label_maps[0], truths[0])
     finally:
         model.train(was_training)
-    return confusion
+    return evaluation
+
+
+def read_truths(sample: Sample, labels: LabelSet, heads: Sequence[Head]) -> tuple[np.ndarray, np.ndarray]:
+    """The picture (H, W, C) uint8 and (1 + heads, H, W) uint8 label maps; a data set may have more heads than these."""
+    if heads:
+        return read_heads(sample, labels, heads)
+    picture, truth = read_sample(sample, labels)
+    return picture, truth[None]
+
+
+def measure_picture(
+    evaluation: Evaluation, picture: np.ndarray, logits: torch.Tensor, truths: np.ndarray
+) -> list[np.ndarray]:
+    """Adds a picture to the figures of every head.
+
+    Args:
+        picture: (H, W, C) uint8, RGB first.
+        logits: (sum of K, H, W) float32: the heads' logits, one after the other.
+        truths: (heads, H, W) uint8.
+
+    Returns:
+        Of each head the label map (H, W) that was counted.
+    """
+    label_maps = []
+    sizes = [each.head.labels.num_classes for each in evaluation.heads]
+    for each, part, truth in zip(evaluation.heads, logits.split(sizes), truths, strict=True):
+        if each.unrefined is not None:
+            each.unrefined.update(label_map_of(part), truth)
+            began = time.monotonic()
+            part = crf_refined(part, picture)
+            evaluation.refine_seconds += time.monotonic() - began
+        label_maps.append(label_map_of(part))
+        each.scores.update(label_maps[-1], truth)
+    evaluation.num_images += 1
+    return label_maps
+
+
+def crf_refined(logits: torch.Tensor, picture: np.ndarray) -> torch.Tensor:
+    """(K, H, W) logits after a dense CRF that looks at the red, green and blue of `picture` (H, W, C) uint8."""
+    from fullconv.ops.crf import dense_crf
+
+    rgb = torch.from_numpy(np.ascontiguousarray(picture[..., :3])).permute(2, 0, 1)  # (3, H, W)
+    return dense_crf(logits, rgb.to(logits.device))

@@ -92,6 +92,7 @@ def test_evaluate(capsys, scenes, run, tmp_path):
     figures = json.loads(out)
     assert set(figures) == {
         "mean_iou", "pixel_accuracy", "mean_accuracy", "frequency_weighted_iou", "num_images", "split", "per_class", "confusion",
+        "boundary_iou", "boundary_f", "boundary_distance", "stride_ceiling", "stride",
     }  # fmt: skip
     assert json.loads((tmp_path / "e" / "evaluation.json").read_text()) == figures
     assert (tmp_path / "e" / "samples.jpg").exists()

@@ -63,6 +63,15 @@ def test_the_best_epoch_is_named() -> None:
     assert "best 62.5 %" in texts(scores)
 
 
+@pytest.mark.parametrize("ceiling", [0.804, 0.985, 1.0])
+def test_the_ceiling_is_drawn_where_it_is_known(ceiling: float) -> None:
+    scored = epoch(1, 0.25)
+    assert not [text for text in texts(curves_svg([step(1)], [scored])[1]) if "ceiling" in text]
+    scored["val"] |= {"stride": 8, "stride_ceiling": {"16": 0.7, "8": ceiling}}
+    found = texts(curves_svg([step(1)], [scored])[1])
+    assert f"ceiling of mean IU {100 * ceiling:.1f} %" in found
+
+
 def test_epochs_without_validation_are_left_out() -> None:
     assert curves_svg([step(1)], [{"epoch": 1, "val": None}, epoch(2, None)])[1] == ""
     assert "best 30.0 %" in texts(curves_svg([step(1)], [{"epoch": 1, "val": None}, epoch(2, 0.3)])[1])

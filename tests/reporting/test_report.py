@@ -110,6 +110,11 @@ def validation(names: list[str], progress: float, absent: int | None = None) -> 
         "pixel_accuracy": float(hits.sum() / truth.sum()),
         "mean_accuracy": float(np.mean(accuracies)),
         "frequency_weighted_iou": 0.6,
+        "boundary_iou": 0.345,
+        "boundary_f": 0.567,
+        "boundary_distance": 3,
+        "stride_ceiling": {"32": 0.573, "16": 0.701, "8": 0.805, "4": None},
+        "stride": 8,
         "num_images": 101,
         "split": "val",
         "per_class": per_class,
@@ -177,8 +182,37 @@ def test_a_full_run_shows_its_numbers(full_run: Path, full_html: str) -> None:
     assert "torch 2.10.0" in text
 
 
+def test_ceilings_and_boundary_measures_stand_beside_the_mean_iou(full_html: str) -> None:
+    text = " ".join(Page(full_html).text.split())
+    assert "on 101 val pictures; ceiling of stride 8: 80.5 %" in text
+    assert "boundary IU IU of the 3-pixel rims of objects 34.5 %" in text
+    assert re.search(r"boundary F outlines found within 3 pixels: .{10,40} 56\.7 %", text)
+    assert "32 57.3 % 16 70.1 % 8 this network 80.5 % 4 n/a" in text
+
+
+def test_a_log_from_before_ceilings_were_counted(tmp_path: Path) -> None:
+    lines = log_lines(CAMVID, epochs=2)
+    for line in lines:
+        for key in ("boundary_iou", "boundary_f", "boundary_distance", "stride_ceiling", "stride"):
+            line.get("val", {}).pop(key, None)
+    text = " ".join(Page(read(write_report(write_run(tmp_path / "run", lines)))).text.split())
+    assert "Class by class" in text
+    assert "on 101 val pictures " in text
+    assert "ceiling of" not in text
+    assert "What a stride admits" not in text
+
+
+def test_a_network_without_a_stride(tmp_path: Path) -> None:
+    lines = log_lines(CAMVID, epochs=1)
+    lines[-2]["val"]["stride"] = None
+    text = " ".join(Page(read(write_report(write_run(tmp_path / "run", lines)))).text.split())
+    assert "32 57.3 % 16 70.1 % 8 80.5 % 4 n/a" in text
+    assert "ceiling of" not in text
+
+
 def test_the_class_table_has_each_class_by_id_and_marks_three(full_html: str) -> None:
-    rows = re.findall(r"<tr(?: class=\"weak\")?><th scope=\"row\">.*?</tr>", full_html, re.DOTALL)
+    table = full_html[full_html.index("Class by class") :]
+    rows = re.findall(r"<tr(?: class=\"weak\")?><th scope=\"row\">.*?</tr>", table, re.DOTALL)
     assert [Page(row).text.split()[:2] for row in rows] == [[str(i), name] for i, name in enumerate(CAMVID)]
     assert sum("weakest" in row for row in rows) == 3
     assert "n/a" in rows[7]
@@ -323,7 +357,7 @@ def test_hostile_names_are_only_text(tmp_path: Path) -> None:
 def test_many_classes(tmp_path: Path) -> None:
     names = [f"class {index}" for index in range(150)]
     html = read(write_report(write_run(tmp_path / "run", log_lines(names, epochs=1))))
-    assert html.count('scope="row"') == 150
+    assert html[html.index("Class by class") :].count('scope="row"') == 150
     assert len(html) < 1_000_000
 
 

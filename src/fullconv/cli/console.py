@@ -15,7 +15,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from fullconv.reporting.tables import percent
+from fullconv.reporting.tables import mean_iou_text, percent
 from fullconv.training.runlog import Event
 
 PLAIN_SECONDS = 15
@@ -89,7 +89,7 @@ class TrainingDisplay:
             scores = (
                 ""
                 if val is None
-                else f"mean IU {percent(val['mean_iou'])}  pixel accuracy {percent(val['pixel_accuracy'])}  "
+                else f"{mean_iou_text(val)}  pixel accuracy {percent(val['pixel_accuracy'])}  "
             )
             self.line(
                 f"epoch {event['epoch']}  loss {event['train_loss']:.3f}  {scores}{self.left(event['step'])}{mark}"

@@ -1,6 +1,7 @@
 """fullconv evaluate"""
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -15,16 +16,31 @@ import click
     default=None,
     help="Folder for evaluation.json and a sample grid.",
 )
+@click.option(
+    "--refine",
+    type=click.Choice(["none", "crf"]),
+    default="none",
+    show_default=True,
+    help="Refine with a dense CRF, and say what it gains and costs.",
+)
 @click.option("--device", default="auto", show_default=True)
 @click.option("--precision", type=click.Choice(["auto", "fp32", "bf16"]), default="auto", show_default=True)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
 def evaluate(
-    model: str, data: Path, split: str, out: Path | None, device: str, precision: str, as_json: bool
+    model: str,
+    data: Path,
+    split: str,
+    out: Path | None,
+    refine: str,
+    device: str,
+    precision: str,
+    as_json: bool,
 ) -> None:
     """Measure MODEL on the masks of DATA, every picture at its own size.
 
     MODEL is a run folder or a bundle folder. Figures are over the whole split: one confusion matrix, in which void pixels do
-    not count. A class that neither the masks nor the predictions hold is n/a and left out of the mean.
+    not count. A class that neither the masks nor the predictions hold is n/a and left out of the mean. Beside the mean IU
+    stands its ceiling: what the masks themselves would score if they were shrunk by the network's stride and enlarged again.
     """
     from fullconv.cli.console import print_json, progress_bar, say
     from fullconv.data.dataset import open_dataset
@@ -36,28 +52,24 @@ def evaluate(
     dataset = open_dataset(data)
     samples = dataset.split(split)
     same_classes(segmenter.labels.names, dataset.labels.names, model, data)
-    shown = []
-    chosen = {round(i * (len(samples) - 1) / 5) for i in range(6)}
+    num_further = int(segmenter.model.num_classes) - segmenter.labels.num_classes  # pyright: ignore[reportArgumentType]
+    heads = scored_heads(num_further, dataset.heads, model, data)
     with progress_bar("pictures") as bar:
         task = bar.add_task("evaluating", total=len(samples), figures="")
-
-        def seen(index: int, picture: object, label_map: object, truth: object) -> None:
-            bar.advance(task)
-            if index in chosen:
-                shown.append((picture, label_map, truth))
-
-        confusion = run_evaluation(
+        evaluation = run_evaluation(
             segmenter.model,
             samples,
             dataset.labels,  # the data set's own: it knows which ids are void there
             segmenter.preprocessing,
             segmenter.device,
             segmenter.precision,
-            seen,
+            seen=lambda *_: bar.advance(task),
+            heads=heads,
+            refine="crf" if refine == "crf" else "none",
         )
-    figures = confusion.summary(segmenter.labels.names, len(samples), split)
+    figures = evaluation.summary(split)
     if out is not None:
-        write_evaluation(out, figures, shown, segmenter.labels)
+        write_evaluation(out, figures, evaluation.shown, segmenter.labels)
         say(f"written to {out}")
     if as_json:
         print_json(figures)
@@ -78,3 +90,20 @@ def same_classes(own: tuple[str, ...], found: tuple[str, ...], model: str, data:
     raise DataError(
         f"class {first} is {own[first]!r} in {model} and {found[first]!r} in {data}; give both the same class list"
     )
+
+
+def scored_heads(num_further: int, heads: tuple[Any, ...], model: str, data: Path) -> tuple[Any, ...]:
+    """The data set's further heads that the model has scores for: all of them, or none.
+
+    Args:
+        num_further: the model's classes beyond those of the first head.
+        heads: the data set's further `Head`s.
+    """
+    from fullconv.errors import DataError
+
+    found = sum(head.labels.num_classes for head in heads)
+    if num_further not in (0, found):
+        raise DataError(
+            f"{model} has {num_further} classes in further heads, {data} has {found}; evaluate on data with the same heads"
+        )
+    return heads if num_further else ()

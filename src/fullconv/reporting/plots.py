@@ -18,6 +18,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
+from fullconv.reporting.tables import own_ceiling
+
 INK, MUTED, LINE, ACCENT, SECOND = "#1b2330", "#606978", "#dde1e7", "#2f6fed", "#d9652b"
 VARIABLES = {INK: "ink", MUTED: "muted", LINE: "line", ACCENT: "accent", SECOND: "second"}
 
@@ -116,6 +118,12 @@ def _scores_svg(epochs: Sequence[Mapping[str, Any]]) -> str:
         values = [math.nan if line["val"][key] is None else line["val"][key] for line in epochs]
         axes.plot(x, values, color=color, linewidth=1.8, marker="o", markersize=2.5, label=label)
     best = max(epochs, key=lambda line: line["val"]["mean_iou"])
+    ceiling = own_ceiling(best["val"])
+    if ceiling is not None:
+        axes.axhline(ceiling, color=ACCENT, linewidth=1, linestyle=(0, (4, 3)))
+        text = f"ceiling of mean IU {100 * ceiling:.1f} %"
+        side = "bottom" if ceiling < 0.94 else "top"  # above the axes stands the title
+        axes.text(0.02, ceiling, text, transform=axes.get_yaxis_transform(), va=side, fontsize=8, color=MUTED)
     score = best["val"]["mean_iou"]
     axes.plot([best["epoch"]], [score], marker="o", markersize=7, color=ACCENT)
     side = "right" if best["epoch"] > x[-1] / 2 else "left"

@@ -16,6 +16,7 @@ import yaml
 
 from fullconv.errors import ConfigError, InputError, RunError
 from fullconv.reporting.plots import confusion_svg, curves_svg
+from fullconv.reporting.tables import own_ceiling
 from fullconv.storage import write_text_atomically
 
 Line = dict[str, Any]
@@ -146,6 +147,8 @@ def _render(run: Path, log: _Log, config: dict[str, Any]) -> str:
         earlier=_spread(samples[:-1], MAX_EARLIER),
         loss_svg=loss_svg,
         scores_svg=scores_svg,
+        ceiling=own_ceiling(best["val"]) if best else None,
+        ceilings=_ceiling_rows(best["val"]) if best else [],
         classes=_class_rows(start, best["val"]) if best else [],
         confusion_svg=confusion_svg(best["val"]["confusion"], names) if best else "",
         confused=_most_confused(best["val"]["confusion"], names) if best else None,
@@ -201,6 +204,18 @@ def _class_rows(start: Line, val: Line) -> list[Line]:
             "weak": index in weakest,
         }
         for index, (entry, score) in enumerate(zip(start["classes"], scores, strict=True))
+    ]
+
+
+def _ceiling_rows(val: Line) -> list[Line]:
+    """The mean IU that each stride admits, coarsest first; none in logs from before ceilings were counted.
+
+    >>> _ceiling_rows({"stride": 8, "stride_ceiling": {"16": 0.93, "8": 0.96}})
+    [{'stride': '16', 'iou': 0.93, 'own': False}, {'stride': '8', 'iou': 0.96, 'own': True}]
+    """
+    return [
+        {"stride": stride, "iou": iou, "own": stride == str(val["stride"])}
+        for stride, iou in val.get("stride_ceiling", {}).items()
     ]
 
 

@@ -1,0 +1,91 @@
+"""fullconv evaluate with a model that was never trained: what it prints, and what it refuses."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from fullconv.bundle import Architecture, save_bundle
+from fullconv.cli import main
+from fullconv.data.dataset import open_dataset
+from fullconv.data.scenes import write_scenes
+from fullconv.labels import Head, LabelSet
+from fullconv.preprocessing import Preprocessing
+
+
+@pytest.fixture(scope="module")
+def scenes(tmp_path_factory) -> Path:
+    return write_scenes(
+        tmp_path_factory.mktemp("data") / "scenes", num_train=1, num_val=2, size_hw=(64, 72), geometry=True
+    )
+
+
+def save(folder: Path, labels: LabelSet, heads: tuple[Head, ...]) -> Path:
+    classes = labels.num_classes + sum(head.labels.num_classes for head in heads)
+    architecture = Architecture(model="fcn16s", backbone="mobilenetv3_small_050", num_classes=classes)
+    state = architecture.build().state_dict()
+    save_bundle(folder, state, architecture, labels, Preprocessing(), trained={}, metrics={}, heads=heads)
+    return folder
+
+
+def call(capsys, *args: object) -> tuple[int, str, str]:
+    with pytest.raises(SystemExit) as stop:
+        main([str(arg) for arg in args])
+    captured = capsys.readouterr()
+    code = stop.value.code or 0
+    assert isinstance(code, int)
+    assert "Traceback" not in captured.err
+    return code, captured.out, captured.err
+
+
+def test_one_head_is_measured_with_its_ceiling_and_with_the_crf(capsys, scenes, tmp_path):
+    dataset = open_dataset(scenes)
+    model = save(tmp_path / "model", dataset.labels, ())
+    code, out, _ = call(
+        capsys, "evaluate", model, scenes, "--refine", "crf", "--json", "--out", tmp_path / "e"
+    )
+    assert code == 0
+    figures = json.loads(out)
+    assert (figures["stride"], list(figures["stride_ceiling"])) == (16, ["32", "16", "8", "4"])
+    assert "heads" not in figures
+    assert figures["refinement"]["seconds_per_image"] > 0
+    assert json.loads((tmp_path / "e" / "evaluation.json").read_text()) == figures
+    assert (tmp_path / "e" / "samples.jpg").exists()
+
+    plain = json.loads(call(capsys, "evaluate", model, scenes, "--json")[1])
+    assert "refinement" not in plain
+    assert figures["refinement"]["unrefined"] == {
+        name: plain[name] for name in ("mean_iou", "boundary_iou", "boundary_f")
+    }
+
+    code, out, _ = call(capsys, "evaluate", model, scenes, "--refine", "crf")
+    assert code == 0
+    assert f"of at most {100 * figures['stride_ceiling']['16']:.1f} at stride 16" in out
+    assert "CRF: mean IU" in out
+
+
+def test_two_heads_have_two_tables(capsys, scenes, tmp_path):
+    dataset = open_dataset(scenes)
+    model = save(tmp_path / "model", dataset.labels, dataset.heads)
+    code, out, _ = call(capsys, "evaluate", model, scenes)
+    assert code == 0
+    assert out.count("highest mean IU by stride") == 2
+    assert f"head {dataset.heads[0].name}\n" in out
+
+
+def test_heads_that_the_data_lacks_are_named(capsys, scenes, tmp_path):
+    dataset = open_dataset(scenes)
+    head = replace(dataset.heads[0], labels=LabelSet.from_names(["a", "b"]))
+    model = save(tmp_path / "model", dataset.labels, (head,))
+    code, out, err = call(capsys, "evaluate", model, scenes)
+    assert (code, out) == (1, "")
+    classes = dataset.heads[0].labels.num_classes
+    assert (
+        f"{model} has 2 classes in further heads, {scenes} has {classes}; evaluate on data with the same"
+        in err
+    )
+
+
+def test_an_unknown_refinement_is_wrong_usage(capsys, scenes):
+    assert call(capsys, "evaluate", "model", scenes, "--refine", "blur")[0] == 2

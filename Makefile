@@ -35,6 +35,7 @@ types: $(STAMP)
 bench: $(STAMP)
 	$(BIN)/python benchmarks/upsampling.py
 	$(BIN)/python benchmarks/prediction.py
+	$(BIN)/python benchmarks/convolution.py
 
 clean:
 	rm -rf demo .pytest_cache .ruff_cache .hypothesis

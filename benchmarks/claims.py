@@ -1,9 +1,12 @@
 """The relative claims of the FCN papers and of the textbook, on one data set, every network with the same budget.
 
 Stride: FCN-32s < FCN-16s < FCN-8s. Upsampling: fixed bilinear, against learned transposed convolutions that start bilinear, or
-by Xavier's rule. MobileNetV2, batches of 8 crops of 256x256, everything else default; evaluated at native size.
+by Xavier's rule. The backbone's weights: from ImageNet, or random. MobileNetV2, batches of 8 crops of 256x256, everything else
+default; evaluated at native size.
 
-    python benchmarks/claims.py DATA WEIGHTS OUT [--epochs 4] [--seeds 2]
+    python benchmarks/claims.py DATA WEIGHTS OUT [--epochs 4] [--seeds 1] [--classes NAME ...]
+
+With --classes, "mean IU" is over these classes alone, for data sets in which others hardly occur.
 
 DATA: a data set's folder; WEIGHTS: torchvision's mobilenet_v2 state dict; OUT: where the runs go (reused).
 """
@@ -24,6 +27,7 @@ VARIANTS = {
     "FCN-32s learned, bilinear start": {"model": "fcn32s", "upsampling": "learned"},
     "FCN-32s learned, Xavier start": {"model": "fcn32s", "upsampling": "learned", "init": "xavier"},
     "FCN-8s learned, bilinear start": {"model": "fcn8s", "upsampling": "learned"},
+    "FCN-8s, random backbone": {"model": "fcn8s", "backbone_weights": "none"},
 }
 
 
@@ -33,7 +37,8 @@ def main() -> None:
     parser.add_argument("weights", type=Path)
     parser.add_argument("out", type=Path)
     parser.add_argument("--epochs", type=int, default=4)
-    parser.add_argument("--seeds", type=int, default=2)
+    parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--classes", nargs="+", default=None)
     arguments = parser.parse_args()
     results: dict[str, list[dict[str, float]]] = {name: [] for name in VARIANTS}
     for seed in range(arguments.seeds):
@@ -42,13 +47,15 @@ def main() -> None:
             if not (run / "figures.json").exists():
                 config = TrainConfig(
                     data=arguments.data, out=run, seed=seed, epochs=arguments.epochs, val_every=arguments.epochs,
-                    backbone="torchvision/mobilenet_v2", backbone_weights=str(arguments.weights),
-                    crop=(256, 256), workers=1, **options,
+                    backbone="torchvision/mobilenet_v2", crop=(256, 256), workers=1,
+                    **{"backbone_weights": str(arguments.weights), **options},
                 )  # fmt: skip
                 for _ in train(config, resume=(run / "checkpoints" / "state.safetensors").exists()):
                     pass
                 (run / "figures.json").write_text(json.dumps(measure(arguments.data, run)))
             figures = json.loads((run / "figures.json").read_text())
+            if arguments.classes is not None:
+                figures["mean IU"] = mean_over(run, arguments.classes)
             results[name].append(figures)
             print(
                 name,
@@ -66,6 +73,13 @@ def main() -> None:
             spread = statistics.stdev(values) if len(values) > 1 else 0.0
             cells.append(f"{key} {statistics.mean(values):.1f} ({spread:.1f})")
         print(f"{name:32}", "  ".join(cells))
+
+
+def mean_over(run: Path, classes: list[str]) -> float:
+    """The mean IU of these classes, from the last validation in the run's log."""
+    epochs = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines() if '"epoch"' in line]
+    per_class = next(e["val"]["per_class"] for e in reversed(epochs) if e["kind"] == "epoch" and e["val"])
+    return statistics.mean(per_class[name]["iou"] for name in classes)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ import fullconv
 
 def test_public_names():
     capitals = ["IGNORE_INDEX", "Confusion", "FullconvError", "LabelSet", "Prediction", "Segmenter"]
-    assert fullconv.__all__ == [*capitals, "bilinear_kernel", "build_model", "load"]
+    assert fullconv.__all__ == [*capitals, "bilinear_kernel", "build_model", "convolutionalize", "load"]
     for name in fullconv.__all__:
         assert getattr(fullconv, name) is not None
     assert set(fullconv.HOMES) == set(fullconv.__all__)

@@ -85,7 +85,8 @@ def test_no_code_is_loaded_from_model_files():
 
 
 @pytest.mark.parametrize(
-    "command", [["--help"], ["train", "--help"], ["predict", "--help"], ["data", "--help"]]
+    "command",
+    [["--help"], ["train", "--help"], ["predict", "--help"], ["data", "--help"], ["explain", "--help"]],
 )
 def test_help_needs_no_torch(command):
     code = (

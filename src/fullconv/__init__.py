@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from fullconv.labels import LabelSet as LabelSet
     from fullconv.metrics import Confusion as Confusion
     from fullconv.models.build import build_model as build_model
+    from fullconv.models.convolutionalize import convolutionalize as convolutionalize
     from fullconv.ops.bilinear import bilinear_kernel as bilinear_kernel
 
 __version__ = "0.1.0"
@@ -25,6 +26,7 @@ HOMES = {
     "Segmenter": "fullconv.inference.segmenter",
     "bilinear_kernel": "fullconv.ops.bilinear",
     "build_model": "fullconv.models.build",
+    "convolutionalize": "fullconv.models.convolutionalize",
     "load": "fullconv.inference.segmenter",
 }
 
@@ -37,6 +39,7 @@ __all__ = [  # pyright: ignore[reportUnsupportedDunderAll]
     "Segmenter",
     "bilinear_kernel",
     "build_model",
+    "convolutionalize",
     "load",
 ]
 

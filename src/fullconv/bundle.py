@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,8 +18,9 @@ import safetensors.torch
 import torch
 from pydantic import BaseModel, ConfigDict, Field
 
+from fullconv.data.extra import ExtraFormat
 from fullconv.errors import BundleError, DataError, FullconvError, StorageError
-from fullconv.labels import LabelSet
+from fullconv.labels import Head, LabelSet
 from fullconv.models.build import build_model
 from fullconv.preprocessing import Preprocessing
 
@@ -37,6 +39,10 @@ class Architecture(BaseModel):
     init: Literal["bilinear", "xavier"] = "bilinear"
     skip_init: Literal["xavier", "zero"] = "xavier"
     placement: Literal["exact", "half-pixel"] = "exact"
+    border: Literal["exact", "fade"] = "exact"
+    score_relu: bool = False
+    in_channels: int = Field(default=3, ge=3, le=1024)
+    fusion: Literal["early", "late"] = "early"
 
     def build(self, backbone_weights: str | Path = "none") -> torch.nn.Module:
         return build_model(
@@ -48,6 +54,10 @@ class Architecture(BaseModel):
             init=self.init,
             skip_init=self.skip_init,
             placement=self.placement,
+            border=self.border,
+            score_relu=self.score_relu,
+            in_channels=self.in_channels,
+            fusion=self.fusion,
         )
 
 
@@ -58,6 +68,13 @@ class ClassEntry(BaseModel):
     color: tuple[int, int, int]
 
 
+class HeadEntry(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    name: str
+    classes: list[ClassEntry]
+
+
 class Manifest(BaseModel):
     """What `model.json` holds."""
 
@@ -66,17 +83,29 @@ class Manifest(BaseModel):
     format: Literal["fullconv-model-1"] = "fullconv-model-1"
     architecture: Architecture
     classes: list[ClassEntry]
-    mean: tuple[float, float, float]
-    std: tuple[float, float, float]
+    heads: list[HeadEntry] = []
+    extra: ExtraFormat | None = None
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
     trained: dict[str, Any] = {}
     metrics: dict[str, Any] = {}
     weights_sha256: str
 
     @property
     def labels(self) -> LabelSet:
-        return LabelSet(
-            tuple(entry.name for entry in self.classes), tuple(entry.color for entry in self.classes)
-        )
+        return label_set(self.classes)
+
+    @property
+    def further_heads(self) -> tuple[Head, ...]:
+        return tuple(Head(entry.name, label_set(entry.classes)) for entry in self.heads)
+
+
+def label_set(entries: list[ClassEntry]) -> LabelSet:
+    return LabelSet(tuple(entry.name for entry in entries), tuple(entry.color for entry in entries))
+
+
+def class_entries(labels: LabelSet) -> list[ClassEntry]:
+    return [ClassEntry(name=n, color=c) for n, c in zip(labels.names, labels.colors, strict=True)]
 
 
 class Bundle:
@@ -84,8 +113,10 @@ class Bundle:
 
     Attributes:
         model: (N, 3, H, W) normalised pictures to logits (N, K, H, W); in eval mode.
-        labels: the classes.
-        preprocessing: what turns uint8 RGB into the model's input.
+        labels: the classes; of the first head, where there are several.
+        heads: the further heads, whose logits follow.
+        extra: how files of further channels are read; None where the model takes RGB alone.
+        preprocessing: what turns uint8 pictures into the model's input.
         manifest: everything `model.json` says.
         folder: where it was read from.
     """
@@ -94,6 +125,8 @@ class Bundle:
         self.model = model
         self.manifest = manifest
         self.labels = manifest.labels
+        self.heads = manifest.further_heads
+        self.extra = manifest.extra
         self.preprocessing = Preprocessing(manifest.mean, manifest.std)
         self.folder = folder
 
@@ -106,6 +139,8 @@ def save_bundle(
     preprocessing: Preprocessing,
     trained: dict[str, Any],
     metrics: dict[str, Any],
+    heads: Sequence[Head] = (),
+    extra: ExtraFormat | None = None,
 ) -> None:
     """Writes a bundle beside `folder` and then puts it in its place, so that it is never seen half-written.
 
@@ -115,7 +150,9 @@ def save_bundle(
     weights = safetensors.torch.save({name: tensor.contiguous() for name, tensor in state.items()})
     manifest = Manifest(
         architecture=architecture,
-        classes=[ClassEntry(name=n, color=c) for n, c in zip(labels.names, labels.colors, strict=True)],
+        classes=class_entries(labels),
+        heads=[HeadEntry(name=head.name, classes=class_entries(head.labels)) for head in heads],
+        extra=extra,
         mean=preprocessing.mean,
         std=preprocessing.std,
         trained=trained,
@@ -211,8 +248,11 @@ def read_manifest(file: Path) -> Manifest:
         if not isinstance(content, dict) or content.pop("manifest_sha256", None) != digest(content):
             raise BundleError(f"{file} is damaged or was edited: its digest is wrong; copy the folder again")
         manifest = Manifest.model_validate(content)
-        if manifest.labels.num_classes != manifest.architecture.num_classes:
+        sizes = [manifest.labels.num_classes, *(head.labels.num_classes for head in manifest.further_heads)]
+        if sum(sizes) != manifest.architecture.num_classes:
             raise DataError("the class list and the network disagree about the number of classes")
+        if not len(manifest.mean) == len(manifest.std) == manifest.architecture.in_channels:
+            raise DataError("the normalisation and the network disagree about the number of channels")
         return manifest
     except (OSError, UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
         raise BundleError(f"{file} cannot be read ({error}); copy the folder again") from None

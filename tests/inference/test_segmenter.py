@@ -7,7 +7,8 @@ from PIL import Image
 
 import fullconv
 from fullconv.bundle import Architecture, save_bundle
-from fullconv.errors import InputError, PictureError
+from fullconv.errors import ConfigError, InputError, PictureError
+from fullconv.inference.windows import averaged_logits
 from fullconv.labels import VOC, LabelSet
 from fullconv.preprocessing import IMAGENET_MEAN, IMAGENET_STD, Preprocessing
 
@@ -103,3 +104,35 @@ def test_load(tmp_path):
     want = fullconv.Segmenter(model, labels, precision="fp32").predict(noise(45, 67))
     np.testing.assert_array_equal(loaded.predict(noise(45, 67)).label_map, want.label_map)
     assert loaded.labels.names == ("background", "bag")
+
+
+def test_tiles_average_the_networks_logits(segmenter):
+    picture = noise(70, 130)
+    tiled = fullconv.Segmenter(segmenter.model, precision="fp32", tile=(64, 96)).predict(picture)
+    x = segmenter.preprocessing(torch.from_numpy(picture).permute(2, 0, 1)[None])
+    with torch.inference_mode():
+        want = averaged_logits(segmenter.model, x, (64, 96))[0]
+    torch.testing.assert_close(tiled.logits, want)
+    assert tiled.label_map.shape == (70, 130)
+    whole = fullconv.Segmenter(segmenter.model, precision="fp32", tile=64).predict(picture[:64, :64])
+    torch.testing.assert_close(whole.logits, segmenter.predict(picture[:64, :64]).logits)
+
+
+def test_tiles_that_do_not_fit_the_stride(segmenter):
+    with pytest.raises(InputError, match="multiples of 32"):
+        fullconv.Segmenter(segmenter.model, tile=100)
+
+
+def test_refinement(segmenter):
+    pytest.importorskip("fullconv.ops.crf")
+    picture = noise(40, 50)
+    plain = segmenter.predict(picture)
+    refined = fullconv.Segmenter(segmenter.model, precision="fp32", refine="crf").predict(picture)
+    assert refined.logits.shape == plain.logits.shape
+    np.testing.assert_allclose(refined.scores(), refined.logits.exp().cpu().numpy(), atol=1e-4)
+    assert not np.allclose(refined.scores(), plain.scores(), atol=1e-3)
+
+
+def test_a_refinement_that_does_not_exist(segmenter):
+    with pytest.raises(ConfigError, match="expected 'none' or 'crf'"):
+        fullconv.Segmenter(segmenter.model, refine="snake")

@@ -66,6 +66,7 @@ def test_a_run_leaves_everything_behind(finished):
     epoch = lines[-2]
     assert set(epoch["val"]) == {
         "mean_iou", "pixel_accuracy", "mean_accuracy", "frequency_weighted_iou", "num_images", "split", "per_class", "confusion",
+        "boundary_iou", "boundary_f", "boundary_distance", "stride_ceiling", "stride",
     }  # fmt: skip
     assert epoch["val"]["num_images"] == 2
 

@@ -13,6 +13,7 @@ COMMANDS = {
     "evaluate": "Measure a model on the masks of a data set.",
     "predict": "Label every pixel of pictures of any size.",
     "models": "List the architectures, or describe one.",
+    "explain": "Show where a network looks, and what upsampling and convolution do.",
     "report": "Write a run's report.html anew.",
     "data": "Make, and later inspect, data sets.",
 }

@@ -23,7 +23,7 @@ def demo(out: Path, epochs: int, seed: int, as_json: bool) -> None:
     from fullconv.inference.folder import find_pictures, predict_files
     from fullconv.inference.segmenter import load
     from fullconv.reporting.report import write_report
-    from fullconv.reporting.tables import percent
+    from fullconv.reporting.tables import mean_iou_text
     from fullconv.training.config import TrainConfig
     from fullconv.training.loop import train
 
@@ -64,7 +64,7 @@ def demo(out: Path, epochs: int, seed: int, as_json: bool) -> None:
             }
         )
     else:
-        print(f"mean IU {percent(final['mean_iou'])} on {final['num_images']} unseen scenes")
+        print(f"{mean_iou_text(final)} on {final['num_images']} unseen scenes")
         print(f"overlays {out / 'predictions' / 'overlays'}")
         print(f"report {report}")
 

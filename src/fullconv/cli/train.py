@@ -27,7 +27,11 @@ class CropSize(click.ParamType):
 @click.argument("data", type=click.Path(path_type=Path))
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Run folder to write.")
 @click.option("--model", default="fcn8s", show_default=True, help="Architecture; see 'fullconv models'.")
-@click.option("--backbone", default="resnet18", show_default=True, help="A timm name, or torchvision/NAME.")
+@click.option(
+    "--backbone",
+    default="auto",
+    help="A timm name, or torchvision/NAME; default: resnet18, or the model's own.",
+)
 @click.option(
     "--backbone-weights",
     default="auto",
@@ -49,6 +53,13 @@ class CropSize(click.ParamType):
 @click.option(
     "--init", "init_from", default=None, metavar="MODEL", help="Start from another model's weights."
 )
+@click.option(
+    "--preset",
+    "preset_name",
+    default=None,
+    metavar="NAME",
+    help="A recipe: heavy-8s, cvpr-32s, textbook, ...",
+)
 @click.option("--config", "config_file", type=click.Path(path_type=Path), help="YAML file of options.")
 @click.option(
     "--set",
@@ -61,6 +72,7 @@ class CropSize(click.ParamType):
 @click.pass_context
 def train(
     ctx: click.Context,
+    preset_name: str | None,
     config_file: Path | None,
     settings: tuple[str, ...],
     resume: bool,
@@ -80,12 +92,12 @@ def train(
     """
     from fullconv.cli.console import TrainingDisplay, print_json, say
     from fullconv.reporting.report import write_report
-    from fullconv.reporting.tables import percent
+    from fullconv.reporting.tables import mean_iou_text
     from fullconv.training.config import make_config
     from fullconv.training.loop import train as run_training
 
     given = {name for name in options if ctx.get_parameter_source(name) is not ParameterSource.DEFAULT}
-    values = gather(options, given, config_file, settings, resume)
+    values = gather(options, given, preset_name, config_file, settings, resume)
     config = make_config(values, str(config_file or "the command line"))
     best: dict[str, Any] = {}
     with TrainingDisplay() as display:
@@ -98,7 +110,7 @@ def train(
                 best = event if event["best"] else best
     report = write_report(config.out)
     if best:
-        say(f"best   epoch {best['epoch']}: mean IU {percent(best['val']['mean_iou'])}")
+        say(f"best   epoch {best['epoch']}: {mean_iou_text(best['val'])}")
     say(f"report {report}")
     say(f"next   fullconv predict {config.out} PICTURE --out predictions")
 
@@ -106,17 +118,20 @@ def train(
 def gather(
     options: dict[str, Any],
     given: set[str],
+    preset_name: str | None,
     config_file: Path | None,
     settings: tuple[str, ...],
     resume: bool,
 ) -> dict[str, Any]:
-    """The run's options from, in rising order of authority: defaults, --config, --set, what was typed."""
+    """The run's options from, in rising order of authority: defaults, --preset, --config, --set, what was typed."""
     from fullconv.errors import ConfigError
     from fullconv.training.config import read_config
+    from fullconv.training.presets import preset
 
     typed = {name: value for name, value in options.items() if name in given} | dict(map(setting, settings))
     if not resume:
-        return options | (read_config(config_file) if config_file else {}) | typed
+        recipe = preset(preset_name) if preset_name else {}
+        return options | recipe | (read_config(config_file) if config_file else {}) | typed
     stored = (
         read_config(options["out"] / "config.yaml") if (options["out"] / "config.yaml").exists() else options
     )

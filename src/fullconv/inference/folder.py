@@ -10,12 +10,15 @@ from typing import Any
 
 import numpy as np
 
+from fullconv.data.files import files_by_key
 from fullconv.data.masks import write_mask
 from fullconv.data.pictures import SUFFIXES
 from fullconv.drawing import save_jpeg
 from fullconv.errors import InputError, PictureError
 from fullconv.inference.segmenter import Prediction, Segmenter
 from fullconv.storage import write_atomically, write_text_atomically
+
+FOLDERS = {"mask": "masks", "overlay": "overlays", "scores": "scores"}
 
 
 def find_pictures(sources: Sequence[str]) -> list[Path]:
@@ -43,15 +46,21 @@ def find_pictures(sources: Sequence[str]) -> list[Path]:
 
 
 def predict_files(
-    segmenter: Segmenter, pictures: Sequence[Path], out: Path, kinds: set[str]
+    segmenter: Segmenter,
+    pictures: Sequence[Path],
+    out: Path,
+    kinds: set[str],
+    extra: Path | None = None,
 ) -> Iterator[dict[str, Any]]:
     """Labels each file, writes what `kinds` asks for ("mask", "overlay", "scores", "json"), and yields its record.
 
     A record holds "source", "height", "width", "classes" (name: share), "seconds" and "mask", or "source" and "error".
+    Further heads have masks, overlays and scores in folders that end in their name, and records of their own in "heads".
+
+    Args:
+        extra: a folder with the files of the further channels, named like the pictures.
     """
-    folders = {"mask": "masks", "overlay": "overlays", "scores": "scores"}
-    for kind in kinds & set(folders):
-        (out / folders[kind]).mkdir(parents=True, exist_ok=True)
+    companions = files_by_key(extra) if extra is not None else {}
     out.mkdir(parents=True, exist_ok=True)
     names = unique_names(pictures)
     records = []
@@ -59,7 +68,11 @@ def predict_files(
         began = time.perf_counter()
         record: dict[str, Any] = {"source": str(picture)}
         try:
-            prediction = segmenter.predict(picture)
+            if extra is not None and picture.stem not in companions:
+                raise PictureError(
+                    f"{picture}: its further channels are missing; expected {extra / picture.stem}.png"
+                )
+            prediction = segmenter.predict(picture, companions.get(picture.stem))
             height, width = prediction.label_map.shape
             seconds = time.perf_counter() - began
             if "mask" in kinds:
@@ -70,8 +83,11 @@ def predict_files(
                 "classes": prediction.fractions(),
                 "seconds": round(seconds, 4),
             }
-            write_prediction(prediction, out, name, kinds, segmenter)
-        except PictureError as error:
+            write_prediction(prediction, out, name, kinds, "")
+            for head, part in prediction.heads.items():
+                write_prediction(part, out, name, kinds, f"_{head}")
+                record.setdefault("heads", {})[head] = {"classes": part.fractions()}
+        except InputError as error:
             record["error"] = str(error)
         records.append(record)
         yield record
@@ -81,17 +97,19 @@ def predict_files(
         )
 
 
-def write_prediction(
-    prediction: Prediction, out: Path, name: str, kinds: set[str], segmenter: Segmenter
-) -> None:
+def write_prediction(prediction: Prediction, out: Path, name: str, kinds: set[str], suffix: str) -> None:
+    """The files of one head, in folders that end in `suffix`."""
+    folders = {kind: out / f"{folder}{suffix}" for kind, folder in FOLDERS.items() if kind in kinds}
+    for folder in folders.values():
+        folder.mkdir(parents=True, exist_ok=True)
     if "mask" in kinds:
-        write_mask(out / "masks" / f"{name}.png", prediction.label_map, segmenter.labels)
+        write_mask(folders["mask"] / f"{name}.png", prediction.label_map, prediction.labels)
     if "overlay" in kinds:
-        save_jpeg(prediction.overlay(), out / "overlays" / f"{name}.jpg", quality=90)
+        save_jpeg(prediction.overlay(), folders["overlay"] / f"{name}.jpg", quality=90)
     if "scores" in kinds:
         buffer = io.BytesIO()
         np.save(buffer, prediction.scores().astype(np.float16))
-        write_atomically(out / "scores" / f"{name}.npy", buffer.getvalue())
+        write_atomically(folders["scores"] / f"{name}.npy", buffer.getvalue())
 
 
 def unique_names(pictures: Sequence[Path]) -> list[str]:

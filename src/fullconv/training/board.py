@@ -7,6 +7,10 @@ from PIL import Image
 
 from fullconv.training.runlog import Event
 
+FIGURES = (
+    "mean_iou", "pixel_accuracy", "mean_accuracy", "frequency_weighted_iou", "boundary_iou", "boundary_f",
+)  # fmt: skip
+
 
 class Board:
     """Writes events into a run folder; `tensorboard --logdir runs` shows them."""
@@ -30,7 +34,7 @@ class Board:
             for name in ("loss", "lr", "images_per_second"):
                 self.writer.add_scalar(f"train/{name}", record[name], step)
         elif record["val"] is not None:
-            for name in ("mean_iou", "pixel_accuracy", "mean_accuracy", "frequency_weighted_iou"):
+            for name in FIGURES:
                 if record["val"][name] is not None:
                     self.writer.add_scalar(f"val/{name}", record["val"][name], step)
             with Image.open(self.run / "samples" / f"epoch_{record['epoch']:04d}.jpg") as grid:

@@ -8,7 +8,8 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field
 
 from fullconv.bundle import Architecture
-from fullconv.errors import ConfigError
+from fullconv.errors import ConfigError, UnknownNameError
+from fullconv.models.build import MODELS
 
 
 class TrainConfig(BaseModel):
@@ -25,19 +26,24 @@ class TrainConfig(BaseModel):
     val_split: str = "val"
 
     model: str = "fcn8s"
-    backbone: str = "resnet18"
+    backbone: str = "auto"
     backbone_weights: str = "auto"
     init_from: str | None = None
     upsampling: Literal["fixed", "learned"] = "fixed"
     init: Literal["bilinear", "xavier"] = "bilinear"
     skip_init: Literal["xavier", "zero"] = "xavier"
     placement: Literal["exact", "half-pixel"] = "exact"
+    border: Literal["exact", "fade"] = "exact"
+    score_relu: bool = False
+    fusion: Literal["early", "late"] = "early"
 
     epochs: int = Field(default=50, ge=1)
     val_every: int = Field(default=1, ge=1)
     keep_epochs: int = Field(default=2, ge=1)
     batch_size: int = Field(default=8, ge=1)
     crop: tuple[int, int] | None = None
+    min_size: tuple[int, int] | None = None
+    patches: int | None = Field(default=None, ge=1)
     scale: tuple[float, float] = (0.5, 2.0)
     flip: float = Field(default=0.5, ge=0, le=1)
     jitter: float = Field(default=0.3, ge=0, le=1)
@@ -47,9 +53,11 @@ class TrainConfig(BaseModel):
     head_lr_factor: float = Field(default=1.0, gt=0)
     weight_decay: float = Field(default=1e-2, ge=0)
     momentum: float = Field(default=0.9, ge=0, lt=1)
+    bias_lr_factor: float = Field(default=1.0, gt=0)
     schedule: Literal["poly", "one-cycle", "constant"] = "poly"
     warmup: float = Field(default=0.05, ge=0, lt=1)
     clip: float | None = Field(default=1.0, gt=0)
+    loss_reduction: Literal["mean", "sum"] = "mean"
     class_weights: Literal["none", "median_frequency", "effective_number"] = "none"
     label_smoothing: float = Field(default=0.0, ge=0, lt=1)
 
@@ -59,15 +67,21 @@ class TrainConfig(BaseModel):
     workers: int = Field(default=2, ge=0)
     log_every: int = Field(default=10, ge=1)
 
-    def architecture(self, num_classes: int) -> Architecture:
+    def architecture(self, num_classes: int, in_channels: int = 3) -> Architecture:
+        if self.model not in MODELS:
+            raise UnknownNameError("model", self.model, MODELS)
         return Architecture(
             model=self.model,
-            backbone=self.backbone,
+            backbone=MODELS[self.model].backbone if self.backbone == "auto" else self.backbone,
             num_classes=num_classes,
+            in_channels=in_channels,
+            fusion=self.fusion,
             upsampling=self.upsampling,
             init=self.init,
             skip_init=self.skip_init,
             placement=self.placement,
+            border=self.border,
+            score_relu=self.score_relu,
         )
 
 
@@ -83,8 +97,6 @@ def make_config(values: dict[str, Any], source: str) -> TrainConfig:
         first = error.errors(include_url=False)[0]
         option = ".".join(str(part) for part in first["loc"])
         if first["type"] == "extra_forbidden":
-            from fullconv.errors import UnknownNameError
-
             raise ConfigError(
                 f"{source}: {UnknownNameError('option', option, TrainConfig.model_fields)}"
             ) from None

@@ -5,7 +5,6 @@ import shutil
 import time
 from collections.abc import Callable, Iterator
 
-import numpy as np
 import torch
 from torch import nn
 
@@ -18,16 +17,15 @@ from fullconv.errors import RunError
 from fullconv.evaluation import evaluate
 from fullconv.labels import IGNORE_INDEX
 from fullconv.losses import class_weights, cross_entropy
+from fullconv.models.patchwise import Patchwise, sample_patches
 from fullconv.training.board import Board
 from fullconv.training.config import TrainConfig
 from fullconv.training.optimizer import set_learning_rate
-from fullconv.training.run import Run, now, open_run
+from fullconv.training.run import Run, head_sizes, now, open_run
 from fullconv.training.runlog import Event, append
 from fullconv.training.schedule import learning_rate
 from fullconv.training.signals import stop_requested
 from fullconv.training.state import STATE, save_state
-
-GRID_SAMPLES = 6
 
 
 def train(config: TrainConfig, *, resume: bool = False) -> Iterator[Event]:
@@ -59,9 +57,9 @@ def run_epochs(run: Run, stopped: Callable[[], bool]) -> Iterator[Event]:
     began = time.monotonic() - progress.seconds
     transform = TrainTransform(
         crop_hw=config.crop or (0, 0), scale=config.scale, flip=config.flip,
-        brightness=config.jitter, contrast=config.jitter, saturation=config.jitter,
+        brightness=config.jitter, contrast=config.jitter, saturation=config.jitter, hue=config.jitter / 10,
     )  # fmt: skip
-    dataset = TrainingSet(run.train_samples, run.dataset.labels, transform, config.seed)
+    dataset = TrainingSet(run.train_samples, run.dataset.labels, transform, config.seed, run.dataset.heads)
     weight = class_weights(run.summary.pixels_per_class, config.class_weights).to(run.device)
     loader = iter(training_loader(dataset, config.batch_size, progress.step, run.num_steps, config.workers))
     window_began, window_step = time.monotonic(), progress.step
@@ -114,17 +112,45 @@ def training_step(
     run.model.train()
     set_learning_rate(run.optimizer, lr)
     with autocast(run.device, run.precision):
-        logits = run.model(run.preprocessing(pictures, run.device))  # (N, K, h, w) float32
-    loss = cross_entropy(
-        logits, labels.to(run.device), weight=weight if config.class_weights != "none" else None,
-        ignore_index=IGNORE_INDEX, label_smoothing=config.label_smoothing,
-    )  # fmt: skip
+        logits, labels = logits_and_labels(
+            run, run.preprocessing(pictures, run.device), labels.to(run.device)
+        )
+    loss = heads_loss(run, logits, labels, weight if config.class_weights != "none" else None)
     run.optimizer.zero_grad(set_to_none=True)
     loss.backward()
     if config.clip is not None:
         nn.utils.clip_grad_norm_(run.model.parameters(), config.clip)
     run.optimizer.step()
     return loss.item()
+
+
+def logits_and_labels(
+    run: Run, pictures: torch.Tensor, labels: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """The network's answer to a batch, and what it is compared with: every pixel, or the patches drawn from it."""
+    if run.config.patches is None:
+        return run.model(pictures), labels  # (N, K, h, w), (N, h, w) or with several heads (N, T, h, w)
+    assert isinstance(run.model, Patchwise)
+    generator = torch.Generator().manual_seed(torch.initial_seed())
+    patches, classes = sample_patches(pictures, labels, run.config.patches, run.model.window, generator)
+    return run.model.classify(patches)[:, :, None, None], classes[:, None, None]  # (P, K, 1, 1), (P, 1, 1)
+
+
+def heads_loss(
+    run: Run, logits: torch.Tensor, labels: torch.Tensor, weight: torch.Tensor | None
+) -> torch.Tensor:
+    """The sum of the heads' losses; class weights are the first head's."""
+    config, label_maps = run.config, labels.unbind(1) if labels.dim() == 4 else [labels]
+    losses = [
+        cross_entropy(
+            part, label_map, weight=weight if index == 0 else None, ignore_index=IGNORE_INDEX,
+            label_smoothing=config.label_smoothing, reduction=config.loss_reduction,
+        )
+        for index, (part, label_map) in enumerate(
+            zip(logits.split(head_sizes(run.dataset), dim=1), label_maps, strict=True)
+        )
+    ]  # fmt: skip
+    return torch.stack(losses).sum()
 
 
 def finish_epoch(run: Run, began: float) -> Event:
@@ -160,6 +186,8 @@ def finish_epoch(run: Run, began: float) -> Event:
             run.preprocessing,
             trained=trained,
             metrics=figures or {},
+            heads=run.dataset.heads,
+            extra=run.dataset.extra,
         )
     for old in sorted(checkpoints.glob("epoch_*"))[: -config.keep_epochs]:
         shutil.rmtree(old)
@@ -170,18 +198,17 @@ def finish_epoch(run: Run, began: float) -> Event:
 
 def validate(run: Run, epoch: int) -> Event:
     """The figures of the validation split; a few of its samples are drawn to `samples/epoch_NNNN.jpg`."""
-    chosen = (
-        np.linspace(0, len(run.val_samples) - 1, min(GRID_SAMPLES, len(run.val_samples))).astype(int).tolist()
+    labels = run.dataset.labels
+    evaluation = evaluate(
+        run.model,
+        run.val_samples,
+        labels,
+        run.preprocessing,
+        run.device,
+        run.precision,
+        heads=run.dataset.heads,
     )
-    shown: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
-
-    def seen(index: int, picture: np.ndarray, label_map: np.ndarray, truth: np.ndarray) -> None:
-        if index in chosen:
-            shown.append((picture, label_map, truth))
-
-    labels, samples = run.dataset.labels, run.val_samples
-    confusion = evaluate(run.model, samples, labels, run.preprocessing, run.device, run.precision, seen)
-    pictures, predictions, truths = zip(*shown, strict=True)
+    pictures, predictions, truths = zip(*evaluation.shown, strict=True)
     grid = sample_grid(pictures, predictions, truths, labels)
     save_jpeg(grid, run.config.out / "samples" / f"epoch_{epoch:04d}.jpg", quality=88)
-    return confusion.summary(labels.names, len(samples), run.config.val_split)
+    return evaluation.summary(run.config.val_split)

@@ -7,21 +7,20 @@ from fullconv.training.config import TrainConfig
 
 
 def build_optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
-    """AdamW or SGD; biases and normalisation without weight decay, layers outside the backbone at `head_lr_factor`.
+    """AdamW or SGD; biases and normalisation without weight decay, layers outside the backbone at `head_lr_factor`, biases at
+    `bias_lr_factor`.
 
-    Each group carries `lr_factor`, by which the schedule's learning rate is multiplied.
+    Each group carries `lr_factor`, by which the schedule's learning rate is multiplied. What is fixed is left out.
     """
-    groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
+    groups: dict[tuple[float, bool], list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
-        in_head, decays = not name.startswith("backbone."), parameter.dim() > 1
-        groups.setdefault((in_head, decays), []).append(parameter)
+        factor = 1.0 if "backbone" in name.split(".") else config.head_lr_factor
+        factor *= config.bias_lr_factor if name.endswith("bias") else 1.0
+        if parameter.requires_grad:
+            groups.setdefault((factor, parameter.dim() > 1), []).append(parameter)
     settings = [
-        {
-            "params": parameters,
-            "weight_decay": config.weight_decay if decays else 0.0,
-            "lr_factor": config.head_lr_factor if in_head else 1.0,
-        }
-        for (in_head, decays), parameters in groups.items()
+        {"params": parameters, "weight_decay": config.weight_decay if decays else 0.0, "lr_factor": factor}
+        for (factor, decays), parameters in groups.items()
     ]
     if config.optimizer == "sgd":
         return torch.optim.SGD(settings, lr=config.lr, momentum=config.momentum)

@@ -18,7 +18,7 @@ from fullconv.devices import Precision, pick_device, pick_precision
 from fullconv.download import answers
 from fullconv.errors import ConfigError, RunError
 from fullconv.models.backbones import pretrained_host
-from fullconv.models.build import STRIDE_OF
+from fullconv.models.build import MODELS, WITHOUT_PRETRAINED, preprocessing_for
 from fullconv.preprocessing import Preprocessing
 from fullconv.storage import write_text_atomically
 from fullconv.training.config import TrainConfig, config_text
@@ -75,33 +75,30 @@ def open_run(config: TrainConfig, resume: bool) -> Generator[Event, None, Run]:
     Yields:
         A "check" record and "warning" records about the data, then the "start" record.
     """
-    state_file = config.out / "checkpoints" / STATE
-    if resume and not state_file.exists():
-        raise ConfigError(
-            f"{config.out} holds no state to resume; expected {state_file}; train without --resume"
-        )
-    if not resume and (config.out / "config.yaml").exists():
-        raise ConfigError(
-            f"{config.out} already holds a run; add --resume to go on with it, or choose another --out"
-        )
+    check_start(config, resume)
     device = pick_device(config.device)
     dataset = open_dataset(config.data)
+    if config.min_size is not None:
+        dataset = dataset.at_least(config.min_size)
     train_samples, val_samples = dataset.split(config.train_split), dataset.split(config.val_split)
 
     yield {"kind": "check", "samples": len(train_samples) + len(val_samples)}
-    summary = check_samples(train_samples, dataset.labels)
-    for warning in (*summary.warnings, *check_samples(val_samples, dataset.labels).warnings):
+    summary = check_samples(train_samples, dataset.labels, heads=dataset.heads)
+    for warning in (
+        *summary.warnings,
+        *check_samples(val_samples, dataset.labels, heads=dataset.heads).warnings,
+    ):
         yield {"kind": "warning", "message": warning}
 
     config = completed(config, summary, device)
     torch.manual_seed(config.seed)
-    architecture = config.architecture(dataset.labels.num_classes)
+    architecture = config.architecture(sum(head_sizes(dataset)), dataset.num_channels)
     # A resumed run gets its weights from its state.
     model, weights = (
         (architecture.build(), config.backbone_weights) if resume else build_network(architecture, config)
     )
-    config = config.model_copy(update={"backbone_weights": weights})
-    if weights == "none" and config.init_from is None:
+    config = config.model_copy(update={"backbone_weights": weights, "backbone": architecture.backbone})
+    if weights == "none" and config.init_from is None and architecture.backbone != "none":
         yield {
             "kind": "warning",
             "message": "the backbone starts from random weights; --backbone-weights pretrained, or a file, learns faster",
@@ -114,12 +111,12 @@ def open_run(config: TrainConfig, resume: bool) -> Generator[Event, None, Run]:
         architecture,
         model,
         build_optimizer(model, config),
-        Preprocessing(),
+        preprocessing_for(config.model, dataset.num_channels),
         device,
         Progress(),
     )
     if resume:
-        run.progress = load_state(state_file, run.model, run.optimizer)
+        run.progress = load_state(config.out / "checkpoints" / STATE, run.model, run.optimizer)
         append(config.out, {"kind": "resume", "time": now(), "step": run.progress.step})
     else:
         config.out.mkdir(parents=True, exist_ok=True)
@@ -127,6 +124,29 @@ def open_run(config: TrainConfig, resume: bool) -> Generator[Event, None, Run]:
         append(config.out, start_record(run))
     yield start_record(run)
     return run
+
+
+def check_start(config: TrainConfig, resume: bool) -> None:
+    """Refuses what cannot be started, before anything is read."""
+    state_file = config.out / "checkpoints" / STATE
+    if resume and not state_file.exists():
+        raise ConfigError(
+            f"{config.out} holds no state to resume; expected {state_file}; train without --resume"
+        )
+    if not resume and (config.out / "config.yaml").exists():
+        raise ConfigError(
+            f"{config.out} already holds a run; add --resume to go on with it, or choose another --out"
+        )
+    if config.patches is not None and config.model != "patchwise":
+        raise ConfigError(
+            f"patches is {config.patches}, but model {config.model!r} learns from whole crops; leave patches away, or "
+            "train --model patchwise"
+        )
+
+
+def head_sizes(dataset: Dataset) -> list[int]:
+    """The number of classes of each head; one number where there is one labelling."""
+    return [dataset.labels.num_classes, *(head.labels.num_classes for head in dataset.heads)]
 
 
 def completed(config: TrainConfig, summary: DataSummary, device: torch.device) -> TrainConfig:
@@ -143,30 +163,40 @@ def completed(config: TrainConfig, summary: DataSummary, device: torch.device) -
 def build_network(architecture: Architecture, config: TrainConfig) -> tuple[nn.Module, str]:
     """The network with the weights it starts from, and what "auto" weights turned out to be."""
     if config.init_from is not None:
-        source = load_bundle(config.init_from)
-        if source.manifest.architecture.backbone != architecture.backbone:
-            raise ConfigError(
-                f"--init {config.init_from} has the backbone {source.manifest.architecture.backbone}, not "
-                f"{architecture.backbone}; give --backbone {source.manifest.architecture.backbone}"
-            )
-        model = architecture.build()
-        own = model.state_dict()
-        fitting = {
-            name: tensor
-            for name, tensor in source.model.state_dict().items()
-            if name in own and own[name].shape == tensor.shape
-        }
-        model.load_state_dict(fitting, strict=False)
-        return model, "none"
+        return initialised(architecture, config.init_from), "none"
     if config.backbone_weights != "auto":
         return architecture.build(config.backbone_weights), config.backbone_weights
     # Asked first, because libraries retry for half a minute.
-    if answers(pretrained_host(architecture.backbone)):
+    if architecture.model not in WITHOUT_PRETRAINED and answers(pretrained_host(architecture.backbone)):
         try:
             return architecture.build("pretrained"), "pretrained"
         except RunError:
             torch.manual_seed(config.seed)
     return architecture.build(), "none"
+
+
+def initialised(architecture: Architecture, init_from: str) -> nn.Module:
+    """A network that takes from another model every tensor of the same name and shape."""
+    source = load_bundle(init_from)
+    found = source.manifest.architecture.backbone
+    if found != architecture.backbone:
+        raise ConfigError(
+            f"--init {init_from} has the backbone {found}, not {architecture.backbone}; give --backbone {found}"
+        )
+    model = architecture.build()
+    own = model.state_dict()
+    fitting = {
+        name: tensor
+        for name, tensor in source.model.state_dict().items()
+        if name in own and own[name].shape == tensor.shape
+    }
+    if not fitting:
+        raise ConfigError(
+            f"--init {init_from} is a {source.manifest.architecture.model}, of which no layer fits {architecture.model}; "
+            "start from a model of the same family"
+        )
+    model.load_state_dict(fitting, strict=False)
+    return model
 
 
 def start_record(run: Run) -> Event:
@@ -191,7 +221,7 @@ def start_record(run: Run) -> Event:
             "name": run.architecture.model,
             "backbone": run.architecture.backbone,
             "parameters": sum(parameter.numel() for parameter in run.model.parameters()),
-            "stride": STRIDE_OF[run.architecture.model],
+            "stride": MODELS[run.architecture.model].stride,
         },
         "environment": {
             "fullconv": version("fullconv"),
@@ -204,6 +234,7 @@ def start_record(run: Run) -> Event:
             "precision": run.config.precision,
             "threads": str(torch.get_num_threads()),
         },
+        "heads": [head.name for head in run.dataset.heads],
         "steps_per_epoch": run.steps_per_epoch,
         "num_steps": run.num_steps,
         "step": run.progress.step,

@@ -8,7 +8,6 @@ train split: choose there, then measure on val.
 """
 
 import argparse
-import itertools
 import statistics
 import time
 from pathlib import Path

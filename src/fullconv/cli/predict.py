@@ -29,7 +29,7 @@ KINDS = ("mask", "overlay", "scores", "json")
     type=click.Choice(["none", "crf"]),
     default="none",
     show_default=True,
-    help="Draw borders anew along the picture's own.",
+    help="crf: sharper borders along the picture's own; thin things may suffer.",
 )
 @click.option(
     "--extra",

@@ -214,8 +214,9 @@ def read_state(file: Path) -> dict[str, Tensor]:
             return load_file(file)
         state = torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:
+        reason = str(error).splitlines()[0].split(". ")[0]
         raise InputError(
-            f"{file} cannot be read as weights ({str(error).splitlines()[0]}); expected .safetensors or .pth"
+            f"{file} cannot be read as weights ({reason}); expected a whole .safetensors or .pth file; copy it again"
         ) from None
     if isinstance(state, dict):
         state = state.get("state_dict", state.get("model_state_dict", state))

@@ -23,7 +23,7 @@ test: $(STAMP) lint types
 	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2
 
 test-slow: $(STAMP)
-	$(BIN)/pytest -m slow --durations 10
+	OMP_NUM_THREADS=1 $(BIN)/pytest -m slow --numprocesses 2 --durations 10
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

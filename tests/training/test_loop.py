@@ -120,7 +120,9 @@ def test_a_run_that_was_killed_goes_on_to_the_same_bits(scenes, tmp_path):
     ]
     options += ["--batch-size", "2", "--precision", "fp32"]
     command = [sys.executable, "-c", "from fullconv.cli import main; main()", "train", str(scenes), *options]
+    began = time.monotonic()
     subprocess.run([*command, "--out", tmp_path / "whole"], check=True, capture_output=True)
+    whole = time.monotonic() - began
     out, kills = tmp_path / "broken", 0
     for attempt in range(60):
         resume = ["--resume"] if (out / "checkpoints" / "state.safetensors").exists() else []
@@ -130,7 +132,7 @@ def test_a_run_that_was_killed_goes_on_to_the_same_bits(scenes, tmp_path):
             [*command, "--out", out, *resume], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
         try:
-            if process.wait(timeout=6 + 0.37 * attempt) == 0:
+            if process.wait(timeout=whole * (0.5 + 0.06 * attempt)) == 0:
                 break
         except subprocess.TimeoutExpired:
             process.kill()

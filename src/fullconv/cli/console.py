@@ -98,9 +98,10 @@ class TrainingDisplay:
     def start(self, event: Event) -> None:
         data, model, environment = event["data"], event["model"], event["environment"]
         splits = ", ".join(f"{count} {split}" for split, count in data["splits"].items())
+        over = "" if model["backbone"] == "none" else f" over {model['backbone']}"
         self.line(f"data   {data['name']}: {splits}, {len(event['classes'])} classes ({data['layout']})")
         self.line(
-            f"model  {model['name']} over {model['backbone']}: {model['parameters'] / 1e6:.1f} M parameters; "
+            f"model  {model['name']}{over}: {model['parameters'] / 1e6:.1f} M parameters; "
             f"{environment['precision']} on {environment['device']}"
         )
         self.num_steps, self.first_step, self.began = event["num_steps"], event["step"], time.monotonic()

@@ -9,13 +9,13 @@ import click
 @click.option(
     "--out", type=click.Path(path_type=Path), default=Path("demo"), show_default=True, help="Folder to write."
 )
-@click.option("--epochs", type=click.IntRange(min=1), default=14, show_default=True)
+@click.option("--epochs", type=click.IntRange(min=1), default=9, show_default=True)
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
 def demo(out: Path, epochs: int, seed: int, as_json: bool) -> None:
     """Do the whole job, with nothing to download: draw scenes, train, evaluate, predict, report.
 
-    A small network learns from scratch to label every pixel of drawn scenes it has not seen, in about a minute and a half on
+    A small network learns from scratch to label every pixel of drawn scenes it has not seen, in one to two minutes on
     two CPU cores. OUT/report.html shows how well.
     """
     from fullconv.cli.console import TrainingDisplay, print_json, say
@@ -33,7 +33,7 @@ def demo(out: Path, epochs: int, seed: int, as_json: bool) -> None:
     say("2/4 training from scratch, validated after each epoch on scenes that are not trained on")
     config = TrainConfig(
         data=scenes, out=out, model="fcn4s", backbone="resnet10t", backbone_weights="none", seed=seed,
-        epochs=epochs, batch_size=8, scale=(0.75, 1.5), lr=2e-3, schedule="one-cycle", warmup=0.25,
+        epochs=epochs, batch_size=8, scale=(0.75, 1.5), lr=3e-3, schedule="one-cycle", warmup=0.25,
     )  # fmt: skip
     final = None
     with TrainingDisplay() as display:

@@ -16,9 +16,8 @@ import json
 import statistics
 from pathlib import Path
 
-from common import measure
+from common import figures_of, mean_and_spread
 from fullconv.training.config import TrainConfig
-from fullconv.training.loop import train
 
 VARIANTS = {
     "FCN-32s": {"model": "fcn32s"},
@@ -44,16 +43,12 @@ def main() -> None:
     for seed in range(arguments.seeds):
         for name, options in VARIANTS.items():
             run = arguments.out / f"{name.lower().replace(', ', '-').replace(' ', '-')}-{seed}"
-            if not (run / "figures.json").exists():
-                config = TrainConfig(
-                    data=arguments.data, out=run, seed=seed, epochs=arguments.epochs, val_every=arguments.epochs,
-                    backbone="torchvision/mobilenet_v2", crop=(256, 256), workers=1,
-                    **{"backbone_weights": str(arguments.weights), **options},
-                )  # fmt: skip
-                for _ in train(config, resume=(run / "checkpoints" / "state.safetensors").exists()):
-                    pass
-                (run / "figures.json").write_text(json.dumps(measure(arguments.data, run)))
-            figures = json.loads((run / "figures.json").read_text())
+            config = TrainConfig(
+                data=arguments.data, out=run, seed=seed, epochs=arguments.epochs, val_every=arguments.epochs,
+                backbone="torchvision/mobilenet_v2", crop=(256, 256), workers=1,
+                **{"backbone_weights": str(arguments.weights), **options},
+            )  # fmt: skip
+            figures = figures_of(config)
             if arguments.classes is not None:
                 figures["mean IU"] = mean_over(run, arguments.classes)
             results[name].append(figures)
@@ -69,9 +64,7 @@ def main() -> None:
     for name, figures in results.items():
         cells = []
         for key in figures[0]:
-            values = [100 * each[key] for each in figures]
-            spread = statistics.stdev(values) if len(values) > 1 else 0.0
-            cells.append(f"{key} {statistics.mean(values):.1f} ({spread:.1f})")
+            cells.append(f"{key} {mean_and_spread([each[key] for each in figures])}")
         print(f"{name:32}", "  ".join(cells))
 
 

@@ -1,5 +1,6 @@
 """What every benchmark prints and how it times."""
 
+import json
 import platform
 import statistics
 import time
@@ -15,6 +16,8 @@ from fullconv.data.dataset import open_dataset
 from fullconv.devices import pick_device, pick_precision
 from fullconv.evaluation import evaluate
 from fullconv.metrics import Confusion, boundary_band
+from fullconv.training.config import TrainConfig
+from fullconv.training.loop import train
 
 
 def machine() -> str:
@@ -35,6 +38,23 @@ def timed(work: Callable[[], Any], repeats: int = 7) -> tuple[float, float]:
         times.append(1000 * (time.perf_counter() - began))
     low, _, high = statistics.quantiles(times, n=4)
     return statistics.median(times), high - low
+
+
+def figures_of(config: TrainConfig) -> dict[str, float]:
+    """What `measure` says of a run: trained, gone on with where it was interrupted, or only read where it is finished."""
+    file = config.out / "figures.json"
+    if not file.exists():
+        for _ in train(config, resume=(config.out / "checkpoints" / "state.safetensors").exists()):
+            pass
+        file.write_text(json.dumps(measure(config.data, config.out)))
+    return json.loads(file.read_text())
+
+
+def mean_and_spread(values: list[float]) -> str:
+    """Mean and standard deviation of shares, in percent."""
+    percents = [100 * value for value in values]
+    spread = statistics.stdev(percents) if len(percents) > 1 else 0.0
+    return f"{statistics.mean(percents):.1f} ({spread:.1f})"
 
 
 def measure(data: Path, run: Path) -> dict[str, float]:

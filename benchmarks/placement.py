@@ -9,13 +9,10 @@ DATA: a CamVid folder with dataset.yaml; WEIGHTS: torchvision's mobilenet_v2 sta
 """
 
 import argparse
-import json
-import statistics
 from pathlib import Path
 
-from common import measure
+from common import figures_of, mean_and_spread
 from fullconv.training.config import TrainConfig
-from fullconv.training.loop import train
 
 
 def main() -> None:
@@ -30,17 +27,12 @@ def main() -> None:
     for seed in range(arguments.seeds):
         for model in ("fcn32s", "fcn8s"):
             for placement in ("half-pixel", "exact"):
-                run = arguments.out / f"{model}-{placement}-{seed}"
-                if not (run / "figures.json").exists():
-                    config = TrainConfig(
-                        data=arguments.data, out=run, model=model, placement=placement, seed=seed, epochs=arguments.epochs,
-                        backbone="torchvision/mobilenet_v2", backbone_weights=str(arguments.weights),
-                        crop=(256, 256), val_every=arguments.epochs,
-                    )  # fmt: skip
-                    for _ in train(config, resume=(run / "checkpoints" / "state.safetensors").exists()):
-                        pass
-                    (run / "figures.json").write_text(json.dumps(measure(arguments.data, run)))
-                figures = json.loads((run / "figures.json").read_text())
+                config = TrainConfig(
+                    data=arguments.data, out=arguments.out / f"{model}-{placement}-{seed}", model=model, placement=placement,
+                    seed=seed, epochs=arguments.epochs, backbone="torchvision/mobilenet_v2",
+                    backbone_weights=str(arguments.weights), crop=(256, 256), val_every=arguments.epochs,
+                )  # fmt: skip
+                figures = figures_of(config)
                 results.setdefault((model, placement), []).append(figures)
                 print(
                     model,
@@ -52,9 +44,7 @@ def main() -> None:
     print(f"\n{arguments.seeds} seeds, {arguments.epochs} epochs: mean (standard deviation)")
     for (model, placement), figures in results.items():
         for name in figures[0]:
-            values = [100 * each[name] for each in figures]
-            spread = statistics.stdev(values) if len(values) > 1 else 0.0
-            print(f"{model:7} {placement:10} {name:12} {statistics.mean(values):5.1f} ({spread:.1f})")
+            print(f"{model:7} {placement:10} {name:12} {mean_and_spread([each[name] for each in figures])}")
 
 
 if __name__ == "__main__":

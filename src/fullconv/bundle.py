@@ -20,7 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from fullconv.data.extra import ExtraFormat
 from fullconv.errors import BundleError, DataError, FullconvError, StorageError
-from fullconv.labels import Head, LabelSet
+from fullconv.labels import Head, LabelSet, head_sizes
 from fullconv.models.build import build_model
 from fullconv.preprocessing import Preprocessing
 
@@ -248,8 +248,7 @@ def read_manifest(file: Path) -> Manifest:
         if not isinstance(content, dict) or content.pop("manifest_sha256", None) != digest(content):
             raise BundleError(f"{file} is damaged or was edited: its digest is wrong; copy the folder again")
         manifest = Manifest.model_validate(content)
-        sizes = [manifest.labels.num_classes, *(head.labels.num_classes for head in manifest.further_heads)]
-        if sum(sizes) != manifest.architecture.num_classes:
+        if sum(head_sizes(manifest.labels, manifest.further_heads)) != manifest.architecture.num_classes:
             raise DataError("the class list and the network disagree about the number of classes")
         if not len(manifest.mean) == len(manifest.std) == manifest.architecture.in_channels:
             raise DataError("the normalisation and the network disagree about the number of channels")

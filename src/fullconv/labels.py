@@ -1,5 +1,6 @@
 """Class names and colours, and the one id that means "no class"."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from fullconv.errors import DataError
@@ -67,6 +68,11 @@ class Head:
 
     name: str
     labels: LabelSet
+
+
+def head_sizes(labels: "LabelSet", heads: Sequence[Head]) -> list[int]:
+    """The number of classes of the first labelling and of each further head; a network's logits follow in this order."""
+    return [labels.num_classes, *(head.labels.num_classes for head in heads)]
 
 
 def voc_color(index: int) -> Color:

@@ -10,9 +10,10 @@ from fullconv.data.scenes import write_scenes
 from fullconv.errors import ConfigError, DataError, InputError
 from fullconv.inference.folder import predict_files
 from fullconv.inference.segmenter import load
+from fullconv.labels import head_sizes
 from fullconv.training.config import TrainConfig
 from fullconv.training.loop import heads_loss, train
-from fullconv.training.run import head_sizes, open_run
+from fullconv.training.run import open_run
 
 
 def config(data, out, **options) -> TrainConfig:
@@ -54,7 +55,7 @@ def test_the_loss_is_the_sum_of_the_heads(rich, tmp_path):
             next(generator)
     except StopIteration as stop:
         run = stop.value
-    first, second = head_sizes(run.dataset)
+    first, second = head_sizes(run.dataset.labels, run.dataset.heads)
     logits = torch.randn(2, first + second, 5, 7)
     labels = torch.stack([torch.randint(0, first, (2, 5, 7)), torch.randint(0, second, (2, 5, 7))], dim=1)
     labels[0, 1, 2:] = 255

@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from fullconv.errors import InputError, RunError, UnknownNameError
-from fullconv.models.backbones import TORCHVISION, load_classifier, read_state, weights_file
+from fullconv.models.backbones import TORCHVISION, head_keys, load_classifier, read_state, weights_file
 from fullconv.models.convolutionalize import DenseClassifier, convolutionalize
 from fullconv.preprocessing import Preprocessing
 
@@ -118,10 +118,6 @@ def num_classes_in(classifier: nn.Module, state: dict[str, Tensor]) -> int:
     """The classes that a state scores: the length of the tensor that is the classifier's last."""
     last = head_keys(classifier)[-1]
     return state[last].shape[0] if last in state and state[last].dim() > 0 else IMAGENET_CLASSES
-
-
-def head_keys(classifier: nn.Module) -> list[str]:
-    return [key for key in classifier.state_dict() if not key.endswith("num_batches_tracked")][-2:]
 
 
 def check_head(classifier: nn.Module, state: dict[str, Tensor], file: Path, name: str) -> None:

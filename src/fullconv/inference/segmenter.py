@@ -17,7 +17,7 @@ from fullconv.drawing import overlay
 from fullconv.errors import ConfigError, InputError
 from fullconv.evaluation import Refine, crf_refined, label_map_of, picture_logits
 from fullconv.inference.windows import AveragedWindows
-from fullconv.labels import VOC, Head, LabelSet
+from fullconv.labels import VOC, Head, LabelSet, head_sizes
 from fullconv.models.caffe import CAFFE_PREPROCESSING, CaffeAlexNet, CaffeFCN
 from fullconv.preprocessing import Preprocessing
 
@@ -126,7 +126,7 @@ class Segmenter:
         picture = as_picture(source)
         channels = np.concatenate([picture, *self.further_channels(picture, extra)], axis=2)
         logits = picture_logits(self.network, channels, self.preprocessing, self.device, self.precision)
-        sizes = [self.labels.num_classes, *(head.labels.num_classes for head in self.heads)]
+        sizes = head_sizes(self.labels, self.heads)
         first, *others = (
             crf_refined(part, picture) if self.refine == "crf" else part for part in logits.split(sizes)
         )

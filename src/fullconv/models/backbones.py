@@ -225,10 +225,15 @@ def read_state(file: Path) -> dict[str, Tensor]:
     return state
 
 
+def head_keys(classifier: nn.Module) -> list[str]:
+    """The names of the last layer's weight and bias."""
+    return [key for key in classifier.state_dict() if not key.endswith("num_batches_tracked")][-2:]
+
+
 def load_classifier(classifier: nn.Module, state: dict[str, Tensor], file: Path, name: str) -> None:
     """Loads weights that must fit everywhere but in the last layer, which a backbone does not use."""
     own = classifier.state_dict()
-    head = [key for key in own if not key.endswith("num_batches_tracked")][-2:]
+    head = head_keys(classifier)
     wrong = [key for key in own if key not in state and not key.endswith("num_batches_tracked")]
     wrong += [key for key in state if key not in own or state[key].shape != own[key].shape]
     wrong = [key for key in wrong if key not in head]

@@ -14,7 +14,7 @@ from fullconv.models.fcn import FCN
 from fullconv.models.fusion import LateFusion, replace_input, widen_input
 from fullconv.models.ladder import Ladder, load_vgg16
 from fullconv.models.patchwise import Patchwise
-from fullconv.preprocessing import EXTRA_MEAN, EXTRA_STD, Preprocessing
+from fullconv.preprocessing import EXTRA_MEAN, Preprocessing
 
 Fusion = Literal["early", "late"]
 
@@ -171,8 +171,8 @@ def build_network(
 def preprocessing_for(name: str, in_channels: int = 3) -> Preprocessing:
     """The normalisation that a model's weights expect: Caffe's for the papers' networks, else ImageNet's."""
     num_extra = in_channels - 3
-    if name.startswith("caffe"):
-        base, extra_std = CAFFE_PREPROCESSING, CAFFE_PREPROCESSING.std[0]
-    else:
-        base, extra_std = Preprocessing(), EXTRA_STD
-    return Preprocessing(base.mean + (EXTRA_MEAN,) * num_extra, base.std + (extra_std,) * num_extra)
+    if not name.startswith("caffe"):
+        return Preprocessing.with_extra(num_extra)
+    # Further channels stay in 0..255 too, less the middle.
+    mean, std = CAFFE_PREPROCESSING.mean, CAFFE_PREPROCESSING.std
+    return Preprocessing(mean + (EXTRA_MEAN,) * num_extra, std + std[:1] * num_extra)

@@ -15,13 +15,14 @@ from fullconv.devices import autocast
 from fullconv.drawing import sample_grid, save_jpeg
 from fullconv.errors import RunError
 from fullconv.evaluation import evaluate
-from fullconv.labels import IGNORE_INDEX
+from fullconv.labels import IGNORE_INDEX, head_sizes
 from fullconv.losses import class_weights, cross_entropy
+from fullconv.models.fusion import split_heads
 from fullconv.models.patchwise import Patchwise, sample_patches
 from fullconv.training.board import Board
 from fullconv.training.config import TrainConfig
 from fullconv.training.optimizer import set_learning_rate
-from fullconv.training.run import Run, head_sizes, now, open_run
+from fullconv.training.run import Run, now, open_run
 from fullconv.training.runlog import Event, append
 from fullconv.training.schedule import learning_rate
 from fullconv.training.signals import stop_requested
@@ -141,14 +142,13 @@ def heads_loss(
 ) -> torch.Tensor:
     """The sum of the heads' losses; class weights are the first head's."""
     config, label_maps = run.config, labels.unbind(1) if labels.dim() == 4 else [labels]
+    parts = split_heads(logits, head_sizes(run.dataset.labels, run.dataset.heads))
     losses = [
         cross_entropy(
             part, label_map, weight=weight if index == 0 else None, ignore_index=IGNORE_INDEX,
             label_smoothing=config.label_smoothing, reduction=config.loss_reduction,
         )
-        for index, (part, label_map) in enumerate(
-            zip(logits.split(head_sizes(run.dataset), dim=1), label_maps, strict=True)
-        )
+        for index, (part, label_map) in enumerate(zip(parts, label_maps, strict=True))
     ]  # fmt: skip
     return torch.stack(losses).sum()
 

@@ -17,6 +17,7 @@ from fullconv.data.samples import Sample
 from fullconv.devices import Precision, pick_device, pick_precision
 from fullconv.download import answers
 from fullconv.errors import ConfigError, RunError
+from fullconv.labels import head_sizes
 from fullconv.models.backbones import pretrained_host
 from fullconv.models.build import MODELS, WITHOUT_PRETRAINED, preprocessing_for
 from fullconv.preprocessing import Preprocessing
@@ -92,7 +93,7 @@ def open_run(config: TrainConfig, resume: bool) -> Generator[Event, None, Run]:
 
     config = completed(config, summary, device)
     torch.manual_seed(config.seed)
-    architecture = config.architecture(sum(head_sizes(dataset)), dataset.num_channels)
+    architecture = config.architecture(sum(head_sizes(dataset.labels, dataset.heads)), dataset.num_channels)
     # A resumed run gets its weights from its state.
     model, weights = (
         (architecture.build(), config.backbone_weights) if resume else build_network(architecture, config)
@@ -142,11 +143,6 @@ def check_start(config: TrainConfig, resume: bool) -> None:
             f"patches is {config.patches}, but model {config.model!r} learns from whole crops; leave patches away, or "
             "train --model patchwise"
         )
-
-
-def head_sizes(dataset: Dataset) -> list[int]:
-    """The number of classes of each head; one number where there is one labelling."""
-    return [dataset.labels.num_classes, *(head.labels.num_classes for head in dataset.heads)]
 
 
 def completed(config: TrainConfig, summary: DataSummary, device: torch.device) -> TrainConfig:

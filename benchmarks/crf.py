@@ -19,9 +19,10 @@ from common import machine
 from fullconv.bundle import load_bundle
 from fullconv.data.dataset import open_dataset
 from fullconv.data.samples import read_sample
-from fullconv.evaluation import label_map_of, picture_logits
+from fullconv.evaluation import picture_score_map
 from fullconv.metrics import BoundaryF, BoundaryIou, Confusion, boundary_band
 from fullconv.ops.crf import dense_crf
+from fullconv.ops.score_map import ScoreMap
 
 WIDTH = 3  # pixels on each side of a border
 SEARCHED = [
@@ -47,7 +48,7 @@ class Figures:
         self.seconds: list[float] = []
 
     def update(self, logits: torch.Tensor, truth: np.ndarray, seconds: float) -> None:
-        label_map = label_map_of(logits)
+        label_map = ScoreMap.of_pixels(logits).labels().numpy()
         inside = boundary_band(truth, WIDTH).numpy()
         self.band.update(label_map[inside], truth[inside])
         for figure in (self.whole, self.rims, self.lines):
@@ -81,7 +82,7 @@ def main() -> None:
     for sample in samples:
         picture, truth = read_sample(sample, dataset.labels)
         began = time.perf_counter()
-        logits = picture_logits(bundle.model, picture, bundle.preprocessing, cpu, "fp32")
+        logits = picture_score_map(bundle.model, picture, bundle.preprocessing, cpu, "fp32").logits()
         alone.update(logits, truth, time.perf_counter() - began)
         colors = torch.from_numpy(np.ascontiguousarray(picture)).permute(2, 0, 1)
         for setting, figures in zip(settings, refined, strict=True):

@@ -12,7 +12,7 @@ from torch import nn
 
 from fullconv.data.samples import Sample
 from fullconv.errors import DataError
-from fullconv.evaluation import evaluate, label_map_of, picture_logits, shown_indices
+from fullconv.evaluation import evaluate, picture_score_map, shown_indices
 from fullconv.labels import Head, LabelSet
 from fullconv.preprocessing import Preprocessing
 
@@ -148,20 +148,9 @@ def test_a_fault_is_named_and_the_mode_restored(samples):
     assert model.training
 
 
-def test_logits_are_float32_and_ties_go_to_the_first_class():
+def test_scores_are_float32_and_ties_go_to_the_first_class():
     picture = np.full((4, 3, 3), 255, np.uint8)
-    logits = picture_logits(Brightest(), picture, PLAIN, CPU, "bf16")
-    assert (logits.shape, logits.dtype) == ((3, 4, 3), torch.float32)
-    torch.testing.assert_close(logits, torch.ones(3, 4, 3))
-    assert (label_map_of(torch.ones(3, 4, 3)) == 0).all()
-
-
-@pytest.mark.parametrize(
-    ("classes", "dtype"), [(2, np.uint8), (255, np.uint8), (256, np.uint16), (300, np.uint16)]
-)
-def test_ids_fit_their_type(classes, dtype):
-    logits = torch.zeros(classes, 1, 2)
-    logits[classes - 1] = 1
-    label_map = label_map_of(logits)
-    assert label_map.dtype == dtype
-    assert (label_map == classes - 1).all()
+    score_map = picture_score_map(Brightest(), picture, PLAIN, CPU, "bf16")
+    assert (score_map.scores.shape, score_map.scores.dtype) == ((3, 4, 3), torch.float32)
+    torch.testing.assert_close(score_map.logits(), torch.ones(3, 4, 3))
+    assert (score_map.labels() == 0).all()

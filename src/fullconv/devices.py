@@ -6,7 +6,8 @@ import torch
 
 from fullconv.errors import ConfigError
 
-Precision = Literal["fp32", "bf16"]
+Precision = Literal["fp32", "bf16", "int8"]
+"""What convolutions are computed in."""
 
 
 def pick_device(name: str = "auto") -> torch.device:

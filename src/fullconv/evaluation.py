@@ -13,6 +13,8 @@ from fullconv.data.samples import Sample, read_heads, read_sample
 from fullconv.devices import Precision, autocast
 from fullconv.labels import Head, LabelSet
 from fullconv.metrics import Scores
+from fullconv.models.scoring import score_maps_of
+from fullconv.ops.score_map import ScoreMap
 from fullconv.preprocessing import Preprocessing
 
 NUM_SHOWN = 6
@@ -79,31 +81,25 @@ class Evaluation:
         return figures
 
 
-def picture_logits(
+def picture_score_map(
     model: nn.Module,
     picture: np.ndarray,
     preprocessing: Preprocessing,
     device: torch.device,
     precision: Precision,
-) -> torch.Tensor:
-    """The scores of every pixel of one picture.
+) -> ScoreMap:
+    """The scores of one picture.
 
     Args:
         model: in eval mode, on `device`.
         picture: (H, W, C) uint8, RGB first, any size.
 
     Returns:
-        (K, H, W) float32 on `device`.
+        A map of K classes on `device`.
     """
     pixels = torch.from_numpy(np.ascontiguousarray(picture)).permute(2, 0, 1)[None]  # (1, C, H, W)
     with torch.inference_mode(), autocast(device, precision):
-        return model(preprocessing(pixels, device))[0].float()
-
-
-def label_map_of(logits: torch.Tensor) -> np.ndarray:
-    """(K, H, W) logits to (H, W) class ids, uint8, or uint16 above 255 classes; of equal scores the first class wins."""
-    labels = logits.argmax(dim=0)
-    return labels.to(torch.uint8 if logits.shape[0] <= 255 else torch.uint16).cpu().numpy()
+        return score_maps_of(model, preprocessing(pixels, device))[0]
 
 
 def shown_indices(num_samples: int) -> list[int]:
@@ -158,8 +154,8 @@ def evaluate(
     try:
         for index, sample in enumerate(samples):
             picture, truths = read_truths(sample, labels, heads)
-            logits = picture_logits(model, picture, preprocessing, device, precision)
-            label_maps = measure_picture(evaluation, picture, logits, truths)
+            score_map = picture_score_map(model, picture, preprocessing, device, precision)
+            label_maps = measure_picture(evaluation, picture, score_map, truths)
             if index in shown:
                 evaluation.shown.append((picture, label_maps[0], truths[0]))
             if seen is not None:
@@ -178,13 +174,13 @@ def read_truths(sample: Sample, labels: LabelSet, heads: Sequence[Head]) -> tupl
 
 
 def measure_picture(
-    evaluation: Evaluation, picture: np.ndarray, logits: torch.Tensor, truths: np.ndarray
+    evaluation: Evaluation, picture: np.ndarray, score_map: ScoreMap, truths: np.ndarray
 ) -> list[np.ndarray]:
     """Adds a picture to the figures of every head.
 
     Args:
         picture: (H, W, C) uint8, RGB first.
-        logits: (sum of K, H, W) float32: the heads' logits, one after the other.
+        score_map: of the sum of the heads' K, one head after the other.
         truths: (heads, H, W) uint8.
 
     Returns:
@@ -192,13 +188,13 @@ def measure_picture(
     """
     label_maps = []
     sizes = [each.head.labels.num_classes for each in evaluation.heads]
-    for each, part, truth in zip(evaluation.heads, logits.split(sizes), truths, strict=True):
+    for each, part, truth in zip(evaluation.heads, score_map.split(sizes), truths, strict=True):
         if each.unrefined is not None:
-            each.unrefined.update(label_map_of(part), truth)
+            each.unrefined.update(part.labels().cpu().numpy(), truth)
             began = time.monotonic()
-            part = crf_refined(part, picture)
+            part = ScoreMap.of_pixels(crf_refined(part.logits(), picture))
             evaluation.refine_seconds += time.monotonic() - began
-        label_maps.append(label_map_of(part))
+        label_maps.append(part.labels().cpu().numpy())
         each.scores.update(label_maps[-1], truth)
     evaluation.num_images += 1
     return label_maps

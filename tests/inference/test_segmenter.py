@@ -8,7 +8,6 @@ from PIL import Image
 import fullconv
 from fullconv.bundle import Architecture, save_bundle
 from fullconv.errors import ConfigError, InputError, PictureError
-from fullconv.inference.windows import averaged_logits
 from fullconv.labels import VOC, LabelSet
 from fullconv.preprocessing import IMAGENET_MEAN, IMAGENET_STD, Preprocessing
 
@@ -106,21 +105,49 @@ def test_load(tmp_path):
     assert loaded.labels.names == ("background", "bag")
 
 
-def test_tiles_average_the_networks_logits(segmenter):
+def test_mean_windows_average_the_networks_logits(segmenter):
     picture = noise(70, 130)
-    tiled = fullconv.Segmenter(segmenter.model, precision="fp32", tile=(64, 96)).predict(picture)
+    tiled = fullconv.Segmenter(segmenter.model, precision="fp32", tile=(64, 96), overlap="mean").predict(
+        picture
+    )
     x = segmenter.preprocessing(torch.from_numpy(picture).permute(2, 0, 1)[None])
     with torch.inference_mode():
-        want = averaged_logits(segmenter.model, x, (64, 96))[0]
-    torch.testing.assert_close(tiled.logits, want)
+        total, count = torch.zeros(21, 70, 130), torch.zeros(70, 130)
+        for top, left in ((0, 0), (0, 34), (6, 0), (6, 34)):
+            here = (..., slice(top, top + 64), slice(left, left + 96))
+            total[here] += segmenter.model(x[here])[0]
+            count[here] += 1
+    torch.testing.assert_close(tiled.logits, total / count)
     assert tiled.label_map.shape == (70, 130)
-    whole = fullconv.Segmenter(segmenter.model, precision="fp32", tile=64).predict(picture[:64, :64])
+    whole = fullconv.Segmenter(segmenter.model, precision="fp32", tile=64, overlap="mean").predict(
+        picture[:64, :64]
+    )
     torch.testing.assert_close(whole.logits, segmenter.predict(picture[:64, :64]).logits)
 
 
 def test_tiles_that_do_not_fit_the_stride(segmenter):
     with pytest.raises(InputError, match="multiples of 32"):
         fullconv.Segmenter(segmenter.model, tile=100)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"overlap": "some"}, "expected one of exact, mean, gaussian"),
+        ({"tile": "half"}, "expected 'auto', 'whole', a side"),
+        ({"tta": "rotate"}, "expected one of none, flip, flip"),
+        ({"engine": "steam"}, "expected one of auto, torch, openvino, onnxruntime"),
+    ],
+)
+def test_options_that_do_not_exist(segmenter, options, message):
+    with pytest.raises(ConfigError, match=message):
+        fullconv.Segmenter(segmenter.model, **options)
+
+
+def test_confidence_and_entropy_have_the_pictures_size(segmenter):
+    prediction = segmenter.predict(noise(40, 50))
+    np.testing.assert_allclose(prediction.confidence(), prediction.scores().max(0), atol=1e-6)
+    assert prediction.entropy().shape == (40, 50)
 
 
 def test_refinement(segmenter):

@@ -61,8 +61,8 @@ def evaluate(
             samples,
             dataset.labels,  # the data set's own: it knows which ids are void there
             segmenter.preprocessing,
-            segmenter.device,
-            segmenter.precision,
+            segmenter.engine.device,
+            segmenter.engine.precision,
             seen=lambda *_: bar.advance(task),
             heads=heads,
             refine="crf" if refine == "crf" else "none",

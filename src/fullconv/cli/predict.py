@@ -21,9 +21,29 @@ KINDS = ("mask", "overlay", "scores", "json")
     default="auto",
     show_default=True,
     metavar="auto|whole|N|HxW",
-    help="Windows that cover the picture, multiples of 32; auto: the whole picture in one pass.",
+    help="Tiles, multiples of 32; auto: the whole picture in one pass where memory suffices.",
 )
-@click.option("--overlap", default=None, metavar="mean", help="What counts where windows overlap.")
+@click.option(
+    "--overlap",
+    type=click.Choice(["exact", "mean", "gaussian"]),
+    default="exact",
+    show_default=True,
+    help="exact: tiles with a halo, equal to one pass; else windows' logits are averaged where they overlap.",
+)
+@click.option(
+    "--tta",
+    type=click.Choice(["none", "flip", "flip+scales"]),
+    default="none",
+    show_default=True,
+    help="Test-time augmentation: the mean over mirrored and resized copies, 2 or 6 times the work.",
+)
+@click.option(
+    "--engine",
+    type=click.Choice(["auto", "torch", "openvino", "onnxruntime"]),
+    default="auto",
+    show_default=True,
+    help="What runs the network.",
+)
 @click.option(
     "--refine",
     type=click.Choice(["none", "crf"]),
@@ -56,7 +76,9 @@ def predict(
     out: Path,
     save: str,
     tile: str,
-    overlap: str | None,
+    overlap: str,
+    tta: str,
+    engine: str,
     refine: str,
     extra: Path | None,
     backbone_weights: str,
@@ -81,16 +103,18 @@ def predict(
     from fullconv.inference.heatmaps import HeatMapper, heat_map_files
     from fullconv.inference.segmenter import load
 
-    kinds, window_hw = parse_kinds(save), parse_tile(tile, overlap)
+    kinds, sides = parse_kinds(save), parse_tile(tile)
     if is_classifier_name(model):
-        refuse_given(ctx, ("save", "tile", "overlap", "refine", "extra"), "an ImageNet classifier")
+        refuse_given(
+            ctx, ("save", "tile", "overlap", "tta", "engine", "refine", "extra"), "an ImageNet classifier"
+        )
         pictures = find_pictures(source)
         mapper = HeatMapper(load_named_classifier(model, backbone_weights), device, precision)
         show(heat_map_files(mapper, pictures, out), len(pictures), out, as_json)
     else:
         refuse_given(ctx, ("backbone_weights",), f"the model {model}")
         pictures = find_pictures(source)
-        segmenter = load(model, device, precision, tile=window_hw, refine=refine)  # pyright: ignore[reportArgumentType]
+        segmenter = load(model, device, precision, sides, overlap, tta, refine, engine)
         show(predict_files(segmenter, pictures, out, kinds, extra), len(pictures), out, as_json)
 
 
@@ -126,27 +150,21 @@ def parse_kinds(save: str) -> set[str]:
     return kinds
 
 
-def parse_tile(tile: str, overlap: str | None) -> tuple[int, int] | None:
-    """The windows' (height, width), or None for the whole picture.
+def parse_tile(tile: str) -> Any:
+    """What `Segmenter` takes as `tile`.
 
-    >>> parse_tile("320x480", "mean"), parse_tile("256", "mean"), parse_tile("auto", None)
-    ((320, 480), (256, 256), None)
+    >>> parse_tile("320x480"), parse_tile("256"), parse_tile("auto")
+    ((320, 480), (256, 256), 'auto')
     """
-    if overlap not in (None, "mean"):
-        raise click.BadParameter(f"{overlap!r}; expected mean, the one there is", param_hint="--overlap")
     if tile in ("auto", "whole"):
-        if overlap is not None:
-            raise click.BadParameter(f"goes with --tile N, not with --tile {tile}", param_hint="--overlap")
-        return None
+        return tile
     found = re.fullmatch(r"(\d+)(?:x(\d+))?", tile)
     sides = (int(found[1]), int(found[2] or found[1])) if found else (0, 0)
     if any(side < 1 or side % 32 for side in sides):
         raise click.BadParameter(
-            f"{tile!r}; expected auto, whole, or a multiple of 32 (or HEIGHTxWIDTH of such) with --overlap mean",
+            f"{tile!r}; expected auto, whole, or a multiple of 32 (or HEIGHTxWIDTH of such)",
             param_hint="--tile",
         )
-    if overlap is None:
-        raise click.BadParameter(f"{tile} needs --overlap mean", param_hint="--tile")
     return sides
 
 

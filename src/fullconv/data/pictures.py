@@ -2,9 +2,11 @@
 
 One reader serves training, prediction and serving, so that all of them see the same pixels. A picture stands
 as a browser shows it: turned by its EXIF orientation tag and by nothing else. Alpha is left out: the colours
-are those stored.
+are those stored, under transparent pixels too. Colour profiles and gamma are left out as well: the numbers are
+those stored. docs/pictures.md lists what becomes of each kind of file.
 """
 
+import re
 import threading
 import warnings
 from collections.abc import Iterator
@@ -13,18 +15,28 @@ from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
-from PIL import ExifTags, Image
+from PIL import ExifTags, Image, TiffImagePlugin, TiffTags
 
 from fullconv.errors import PictureError
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", "PPM")
+EXPECTED = "JPEG, PNG, WebP, BMP, TIFF, GIF or PPM"
 SUFFIXES = frozenset(
     (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".ppm", ".pgm", ".pbm", ".pnm")
 )
 """Files with these ends are taken where a folder is searched; what a file is, its first bytes say."""
 
+MAX_BYTES = 2**30
+"""The longest file that is read: any picture of `MAX_PIXELS` in 8 bits fits, even uncompressed with alpha."""
+
 MAX_PIXELS = 178_956_970
 """The most pixels that are decoded (half a gigabyte of RGB); Pillow itself stops here."""
+
+MAX_SIDE = 65_535
+"""The longest side: what JPEG can hold."""
+
+BAND_ROWS = 64
+"""So many rows are converted at a time, as they fit the processor's cache; whole pictures take three times as long."""
 
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -36,28 +48,80 @@ _TURNS = {
     8: Image.Transpose.ROTATE_90,
 }
 
+_SUBFILE_TYPE = 254
+"""The TIFF tag that is 1 where a picture is a reduced copy of another one in the file."""
 
-def read_picture(path: Path | str, max_pixels: int = MAX_PIXELS) -> np.ndarray:
+_STARTS = (
+    (0, b"\xff\xd8", "JPEG"),
+    (0, b"\x89PNG", "PNG"),
+    (8, b"WEBP", "WebP"),
+    (0, b"BM", "BMP"),
+    (0, b"II*\0", "TIFF"),
+    (0, b"MM\0*", "TIFF"),
+    (0, b"II+\0", "TIFF"),
+    (0, b"MM\0+", "TIFF"),
+    (0, b"GIF8", "GIF"),
+)
+"""Where the formats that are read have which bytes, and their names: a file that has them is broken or rare."""
+
+_OTHER_STARTS = (
+    (4, b"ftypheic", "an HEIC picture"),
+    (4, b"ftypheix", "an HEIC picture"),
+    (4, b"ftypmif1", "an HEIF picture"),
+    (4, b"ftypavif", "an AVIF picture"),
+    (4, b"ftyp", "a video or a camera's raw file"),
+    (4, b"JXL ", "a JPEG XL picture"),
+    (0, b"\xff\x0a", "a JPEG XL picture"),
+    (4, b"jP  ", "a JPEG 2000 picture"),
+    (0, b"%PDF", "a PDF"),
+    (0, b"<svg", "an SVG drawing"),
+    (0, b"<?xml", "an XML file"),
+    (0, b"<!DOCTYPE", "a web page"),
+    (0, b"<!doctype", "a web page"),
+    (0, b"<html", "a web page"),
+    (0, b"version https://git-lfs", "a Git LFS pointer"),
+    (0, b"PK\x03\x04", "a ZIP archive"),
+)
+"""The same for what is often met under a picture's name, and is not read."""
+
+_FROM_16_BITS = ((np.arange(65536) + 128) // 257).astype(np.uint8)
+"""Round(value / 257): white stays white."""
+
+
+def read_picture(
+    path: Path | str, *, max_bytes: int = MAX_BYTES, max_pixels: int = MAX_PIXELS, max_side: int = MAX_SIDE
+) -> np.ndarray:
     """Reads a picture file.
 
     Grey, palette, 1-bit, 16-bit and CMYK pictures become RGB; of an animation the first frame is read.
 
     Args:
         path: a JPEG, PNG, WebP, BMP, TIFF, GIF or PPM file.
+        max_bytes: longer files are refused, before they are read.
         max_pixels: larger pictures are refused, before they are decoded.
+        max_side: higher or wider pictures are refused, before they are decoded.
 
     Returns:
         (H, W, 3) uint8 RGB, EXIF orientation applied.
 
     Raises:
-        PictureError: the file is absent, no picture, damaged or too large.
+        PictureError: the file is absent, no picture, of a rare kind, damaged, cut short or too large.
     """
     with open_file(path) as stream:
-        return decode_picture(stream, str(path), max_pixels)
+        return decode_picture(
+            stream, str(path), max_bytes=max_bytes, max_pixels=max_pixels, max_side=max_side
+        )
 
 
-def decode_picture(stream: BinaryIO, name: str, max_pixels: int = MAX_PIXELS) -> np.ndarray:
-    """`read_picture` for a stream of bytes; `name` is what errors call it.
+def decode_picture(
+    stream: BinaryIO,
+    name: str,
+    *,
+    max_bytes: int = MAX_BYTES,
+    max_pixels: int = MAX_PIXELS,
+    max_side: int = MAX_SIDE,
+) -> np.ndarray:
+    """`read_picture` for a stream of bytes that can be searched; `name` is what errors call it.
 
     >>> import io
     >>> stream = io.BytesIO()
@@ -65,7 +129,8 @@ def decode_picture(stream: BinaryIO, name: str, max_pixels: int = MAX_PIXELS) ->
     >>> decode_picture(stream, "grey.png").shape
     (2, 4, 3)
     """
-    return to_rgb(load_upright(open_header(stream, name, max_pixels), name), name)
+    image = open_header(stream, name, max_bytes=max_bytes, max_pixels=max_pixels, max_side=max_side)
+    return to_rgb(load_upright(image, name), name)
 
 
 def picture_size(path: Path | str) -> tuple[int, int]:
@@ -94,24 +159,43 @@ def open_file(path: Path | str) -> BinaryIO:
         ) from None
 
 
-def open_header(stream: BinaryIO, name: str, max_pixels: int = MAX_PIXELS) -> Image.Image:
-    """Reads a picture's header, and checks format and size before any pixel is decoded."""
+def open_header(
+    stream: BinaryIO,
+    name: str,
+    *,
+    max_bytes: int = MAX_BYTES,
+    max_pixels: int = MAX_PIXELS,
+    max_side: int = MAX_SIDE,
+) -> Image.Image:
+    """Reads a picture's header, and checks length, format and size before any pixel is decoded."""
+    max_pixels = min(max_pixels, MAX_PIXELS)
+    _check_length(stream, name, max_bytes)
     try:
         with _quiet():
             image = Image.open(stream, formats=FORMATS)
-    except Image.DecompressionBombError:
-        raise PictureError(_too_large(name, f"more than {MAX_PIXELS:,}", max_pixels)) from None
+            # browsers turn by the EXIF tag alone; Pillow would turn a TIFF by XMP as well
+            for key in ("xmp", "XML:com.adobe.xmp"):
+                image.info.pop(key, None)
+            if isinstance(image, TiffImagePlugin.TiffImageFile):
+                # Pillow would parse, and warn about, these tags while it decodes: outside of _quiet
+                for group in TiffTags.TAGS_V2_GROUPS:
+                    image.getexif().get_ifd(group)
+    except Image.DecompressionBombError as error:
+        found = re.search(r"(\d+) pixels", str(error))
+        size = f"{int(found[1]):,}" if found else f"more than {MAX_PIXELS:,}"
+        raise PictureError(_too_many_pixels(name, size, max_pixels)) from None
     except Exception:  # a damaged header can make Pillow raise nearly any type
-        if stream.seek(0, 2) == 0:
-            raise PictureError(f"{name}: is empty (0 bytes); copy or export it again") from None
+        raise PictureError(f"{name}: {_what_is_wrong(stream)}") from None
+    width, height = image.size
+    if width * height > max_pixels:
+        raise PictureError(_too_many_pixels(name, f"{width} x {height}", max_pixels))
+    if max(width, height) > max_side:
         raise PictureError(
-            f"{name}: is not a picture; expected JPEG, PNG, WebP, BMP, TIFF, GIF or PPM; convert or remove it"
-        ) from None
-    if image.width * image.height > max_pixels:
-        raise PictureError(_too_large(name, f"{image.width} x {image.height}", max_pixels))
-    # browsers turn by the EXIF tag alone; Pillow would turn a TIFF by XMP as well
-    for key in ("xmp", "XML:com.adobe.xmp"):
-        image.info.pop(key, None)
+            f"{name}: is {width} x {height} pixels; sides of at most {max_side:,} are read; "
+            "reduce it or cut it into tiles"
+        )
+    if isinstance(image, TiffImagePlugin.TiffImageFile):
+        _check_tiff(image, name)
     return image
 
 
@@ -137,14 +221,16 @@ def orientation(image: Image.Image) -> int:
 def load_upright(image: Image.Image, name: str) -> Image.Image:
     """Decodes a picture whose header has been read, and turns it upright."""
     turn = _TURNS.get(orientation(image))
+    # decoding is outside the lock of _quiet, so that threads decode side by side, but for large TIFFs, of which
+    # Pillow warns once more
+    warns = image.format == "TIFF" and 2 * image.width * image.height > MAX_PIXELS
     try:
-        # decoding is outside the lock of _quiet, so that threads decode side by side; only TIFF warns while
-        # it decodes
-        with _quiet() if image.format == "TIFF" else nullcontext():
+        with _quiet() if warns else nullcontext():
             image.load()
     except Exception as error:  # a damaged file can make Pillow raise nearly any type
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise PictureError(f"{name}: is damaged or cut short ({reason}); copy or export it again") from None
+        # other types come from Pillow's own code and say nothing about the file
+        reason = f" ({' '.join(str(error).split())})" if isinstance(error, OSError) else ""
+        raise PictureError(f"{name}: is damaged or cut short{reason}; copy or export it again") from None
     return image if turn is None else image.transpose(turn)
 
 
@@ -154,22 +240,85 @@ def to_rgb(image: Image.Image, name: str = "picture") -> np.ndarray:
     >>> to_rgb(Image.new("CMYK", (1, 1), (0, 0, 0, 255))).tolist()
     [[[0, 0, 0]]]
     """
-    if image.mode.startswith("I"):
-        grey = np.asarray(image)
-        if grey.min() < 0 or grey.max() > 65535:
+    width, height = image.size
+    picture = np.empty((height, width, 3), np.uint8)
+    for top in range(0, height, BAND_ROWS):
+        bottom = min(top + BAND_ROWS, height)
+        picture[top:bottom] = _band_as_rgb(image.crop((0, top, width, bottom)), name)
+    return picture
+
+
+def _band_as_rgb(band: Image.Image, name: str) -> np.ndarray:
+    """(h, W, 3) uint8, or (h, W, 1) for 16-bit grey; `band` is changed."""
+    if band.mode == "RGB":
+        return np.asarray(band)
+    if band.mode.startswith("I"):
+        grey = np.asarray(band)
+        if band.mode == "I" and (grey.min() < 0 or grey.max() > 65535):
             raise PictureError(f"{name}: its grey values exceed 16 bits; expected 0..65535; convert it")
-        return np.repeat(((grey.astype(np.int32) + 128) // 257).astype(np.uint8)[..., None], 3, axis=2)
-    if image.mode == "F":
+        return _FROM_16_BITS[grey][..., None]
+    if band.mode == "F":
         raise PictureError(f"{name}: holds floating-point values; expected 8 or 16 bits; convert it")
-    if "transparency" in image.info:  # Pillow warns when it converts around a transparent colour
-        image = image.copy()
-        del image.info["transparency"]
-    return np.array(image.convert("RGB"))
+    if band.mode == "La":  # Pillow knows no shorter way
+        band = band.convert("LA")
+    band.info.pop("transparency", None)  # Pillow warns when it converts around a transparent colour
+    return np.asarray(band.convert("RGB"))
 
 
-def _too_large(name: str, size: str, max_pixels: int) -> str:
-    limit = min(max_pixels, MAX_PIXELS)
-    return f"{name}: has {size} pixels; at most {limit:,} are read; reduce it or cut it into tiles"
+def _check_length(stream: BinaryIO, name: str, max_bytes: int) -> None:
+    try:
+        num_bytes = stream.seek(0, 2)
+    except OSError:
+        raise PictureError(
+            f"{name}: is a pipe or a device; expected a file; save the picture first"
+        ) from None
+    if num_bytes == 0:
+        raise PictureError(f"{name}: is empty (0 bytes); copy or export it again")
+    if num_bytes > max_bytes:
+        raise PictureError(
+            f"{name}: has {num_bytes:,} bytes; at most {max_bytes:,} are read; reduce it or cut it into tiles"
+        )
+
+
+def _check_tiff(image: TiffImagePlugin.TiffImageFile, name: str) -> None:
+    """Refuses the kinds of TIFF that Pillow opens, but whose pixels it gets wrong without a word."""
+    tags = image.tag_v2
+    num_channels = tags.get(TiffImagePlugin.SAMPLESPERPIXEL, 1)
+    bits = max(tags.get(TiffImagePlugin.BITSPERSAMPLE, (1,)))
+    photometric = tags.get(TiffImagePlugin.PHOTOMETRIC_INTERPRETATION, 0)
+    planes = tags.get(TiffImagePlugin.PLANAR_CONFIGURATION, 1) == 2
+    raw = tags.get(TiffImagePlugin.COMPRESSION, 1) == 1
+    if tags.get(_SUBFILE_TYPE) == 1:
+        rare = "it begins with a preview, as cameras' raw files do"
+    elif num_channels > 2 and photometric <= 1:
+        rare = f"it has {num_channels} grey channels"
+    elif planes and raw and (bits != 8 or photometric == 0):
+        rare = f"it stores planes of {bits} bits, uncompressed"
+    elif bits == 12 or (bits == 16 and photometric == 0):
+        rare = f"its white is {0 if photometric == 0 else 4095} in {bits} bits"
+    else:
+        return
+    raise PictureError(f"{name}: is a TIFF of a kind that is not read ({rare}); convert it to PNG")
+
+
+def _what_is_wrong(stream: BinaryIO) -> str:
+    """Why a file's header could not be read, by its first bytes."""
+    stream.seek(0)
+    start = stream.read(32)
+    for offset, mark, kind in _STARTS:
+        if start[offset:].startswith(mark):
+            return (
+                f"is a {kind} file that cannot be read: damaged, cut short or of a rare kind; copy it again, "
+                "or convert it to PNG"
+            )
+    for offset, mark, kind in _OTHER_STARTS:
+        if start[offset:].startswith(mark):
+            return f"is {kind}; expected {EXPECTED}; convert or replace it"
+    return f"is not a picture; expected {EXPECTED}; convert or remove it"
+
+
+def _too_many_pixels(name: str, size: str, max_pixels: int) -> str:
+    return f"{name}: has {size} pixels; at most {max_pixels:,} are read; reduce it or cut it into tiles"
 
 
 _quiet_lock = threading.Lock()

@@ -12,13 +12,16 @@ from torch import nn
 from fullconv.bundle import load_bundle
 from fullconv.data.extra import ExtraFormat, read_extra
 from fullconv.data.pictures import load_upright, read_picture, to_rgb
-from fullconv.devices import Precision, pick_device, pick_precision
 from fullconv.drawing import overlay
 from fullconv.errors import ConfigError, InputError
-from fullconv.evaluation import Refine, crf_refined, label_map_of, picture_logits
-from fullconv.inference.windows import AveragedWindows
+from fullconv.evaluation import crf_refined
+from fullconv.inference.augmentation import augmented
+from fullconv.inference.engines.choice import pick_engine
+from fullconv.inference.pixels import ArrayPixels
+from fullconv.inference.tiler import Tile, Tiler
 from fullconv.labels import VOC, Head, LabelSet, head_sizes
 from fullconv.models.caffe import CAFFE_PREPROCESSING, CaffeAlexNet, CaffeFCN
+from fullconv.ops.score_map import ScoreMap
 from fullconv.preprocessing import Preprocessing
 
 
@@ -27,7 +30,7 @@ class Prediction:
 
     Attributes:
         picture: (H, W, 3) uint8 RGB.
-        logits: (K, H, W) float32; after `refine="crf"` log-probabilities.
+        score_map: what the network said, mostly coarser than the picture; after `refine="crf"` log-probabilities.
         labels: the classes.
         heads: by name, what a network with several heads says beside.
     """
@@ -35,23 +38,36 @@ class Prediction:
     def __init__(
         self,
         picture: np.ndarray,
-        logits: torch.Tensor,
+        score_map: ScoreMap,
         labels: LabelSet,
         heads: "dict[str, Prediction] | None" = None,
     ) -> None:
         self.picture = picture
-        self.logits = logits
+        self.score_map = score_map
         self.labels = labels
         self.heads = heads or {}
 
     @cached_property
     def label_map(self) -> np.ndarray:
-        """(H, W) class ids, uint8, or uint16 above 255 classes."""
-        return label_map_of(self.logits)
+        """(H, W) class ids, uint8, or uint16 above 255 classes; of equal scores the lowest id."""
+        return self.score_map.labels().cpu().numpy()
+
+    @property
+    def logits(self) -> torch.Tensor:
+        """(K, H, W) float32 full-size scores before the softmax, made anew at each call."""
+        return self.score_map.logits()
 
     def scores(self) -> np.ndarray:
         """(K, H, W) float32 softmax scores; they sum to 1 at every pixel."""
         return self.logits.softmax(dim=0).cpu().numpy()
+
+    def confidence(self) -> np.ndarray:
+        """(H, W) float32 in 1/K..1: the softmax score of the predicted class."""
+        return self.score_map.confidence().cpu().numpy()
+
+    def entropy(self) -> np.ndarray:
+        """(H, W) float32 in 0..1: 0 where one class has it all, 1 where all are equally probable."""
+        return self.score_map.entropy().cpu().numpy()
 
     def overlay(self, opacity: float = 0.55, legend: bool = True) -> Image.Image:
         """The picture with its classes in colour; `opacity` in 0..1."""
@@ -73,15 +89,19 @@ class Segmenter:
         preprocessing: normalisation; without, ImageNet's.
         device: "auto", "cpu", "cuda", ...
         precision: "auto", "fp32" or "bf16".
-        tile: None for the whole picture in one pass; a side or (height, width), multiples of 32, for windows of that
-            size that cover the picture, their logits averaged where they overlap (see `inference.windows`).
+        tile: "whole" for one pass over the picture; a side or (height, width), multiples of 32, for tiles; "auto" for one
+            pass where memory suffices, else tiles.
+        overlap: what joins tiles: "exact" gives each a halo, and the whole picture's own scores (`inference.exact`);
+            "mean" and "gaussian" average the logits of windows where they overlap (`inference.windows`).
+        tta: test-time augmentation: "none", "flip" or "flip+scales" (`inference.augmentation`).
         refine: "crf" lets a dense CRF draw the borders anew along the picture's own (see `ops.crf`).
+        engine: "auto", "torch", "openvino" or "onnxruntime".
         heads: the further heads, whose logits follow those of `labels`.
         extra: how files of the model's further channels are read; None for a model of RGB alone.
 
     Raises:
-        InputError: a tile side that is no multiple of 32.
-        ConfigError: a device, precision or refinement that does not exist.
+        InputError: a tile side that is no multiple of 32; exact tiles of a network that looks at the whole picture.
+        ConfigError: an option that does not exist, or options that do not go together.
     """
 
     def __init__(
@@ -91,23 +111,24 @@ class Segmenter:
         preprocessing: Preprocessing | None = None,
         device: str = "auto",
         precision: str = "auto",
-        tile: int | tuple[int, int] | None = None,
-        refine: Refine = "none",
+        tile: Tile = "auto",
+        overlap: str = "exact",
+        tta: str = "none",
+        refine: str = "none",
+        engine: str = "auto",
         heads: Sequence[Head] = (),
         extra: ExtraFormat | None = None,
     ) -> None:
-        self.device = pick_device(device)
-        self.precision: Precision = pick_precision(precision, self.device)
-        self.model = model.eval().to(self.device, memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+        if refine not in ("none", "crf"):
+            raise ConfigError(f"refine is {refine!r}; expected 'none' or 'crf'")
+        self.model = model.eval()
         self.labels = labels or default_labels(int(model.num_classes))  # pyright: ignore[reportArgumentType]
         self.preprocessing = preprocessing or default_preprocessing(model)
         self.heads = tuple(heads)
         self.extra = extra
-        window_hw = (tile, tile) if isinstance(tile, int) else tile
-        self.network = self.model if window_hw is None else AveragedWindows(self.model, window_hw)
-        if refine not in ("none", "crf"):
-            raise ConfigError(f"refine is {refine!r}; expected 'none' or 'crf'")
         self.refine = refine
+        self.engine = augmented(pick_engine(engine, model, device, precision), tta)
+        self.tiler = Tiler(self.engine, self.model, self.preprocessing, tile, overlap)
 
     def predict(
         self, source: str | Path | Image.Image | np.ndarray, extra: str | Path | np.ndarray | None = None
@@ -125,16 +146,19 @@ class Segmenter:
         """
         picture = as_picture(source)
         channels = np.concatenate([picture, *self.further_channels(picture, extra)], axis=2)
-        logits = picture_logits(self.network, channels, self.preprocessing, self.device, self.precision)
-        sizes = head_sizes(self.labels, self.heads)
-        first, *others = (
-            crf_refined(part, picture) if self.refine == "crf" else part for part in logits.split(sizes)
+        first, *others = self.tiler.score_map(ArrayPixels(channels)).split(
+            head_sizes(self.labels, self.heads)
         )
         heads = {
-            head.name: Prediction(picture, part, head.labels)
+            head.name: Prediction(picture, self.refined(part, picture), head.labels)
             for head, part in zip(self.heads, others, strict=True)
         }
-        return Prediction(picture, first, self.labels, heads)
+        return Prediction(picture, self.refined(first, picture), self.labels, heads)
+
+    def refined(self, score_map: ScoreMap, picture: np.ndarray) -> ScoreMap:
+        if self.refine == "none":
+            return score_map
+        return ScoreMap.of_pixels(crf_refined(score_map.logits(), picture))
 
     def further_channels(
         self, picture: np.ndarray, extra: str | Path | np.ndarray | None
@@ -188,8 +212,11 @@ def load(
     model: str | Path,
     device: str = "auto",
     precision: str = "auto",
-    tile: int | tuple[int, int] | None = None,
-    refine: Refine = "none",
+    tile: Tile = "auto",
+    overlap: str = "exact",
+    tta: str = "none",
+    refine: str = "none",
+    engine: str = "auto",
 ) -> Segmenter:
     """A segmenter from a run folder or a bundle folder; the options are those of `Segmenter`.
 
@@ -198,13 +225,6 @@ def load(
     """
     bundle = load_bundle(model)
     return Segmenter(
-        bundle.model,
-        bundle.labels,
-        bundle.preprocessing,
-        device,
-        precision,
-        tile,
-        refine,
-        bundle.heads,
-        bundle.extra,
-    )
+        bundle.model, bundle.labels, bundle.preprocessing, device, precision, tile, overlap, tta, refine, engine,
+        bundle.heads, bundle.extra,
+    )  # fmt: skip

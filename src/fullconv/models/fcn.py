@@ -12,6 +12,7 @@ per pixel. Each map is placed where its own arithmetic says it looks, so sums ar
 Source: Long, Shelhamer & Darrell, "Fully Convolutional Networks for Semantic Segmentation", CVPR 2015, section 4.
 """
 
+from collections.abc import Sequence
 from typing import Literal
 
 import torch.nn.functional as F
@@ -88,11 +89,18 @@ class FCN(nn.Module):
 
     def scores(self, pictures: Tensor) -> Tensor:
         """(N, 3, H, W) to the fused scores (N, K, about H/stride, about W/stride), before the last upsampling."""
-        features = self.backbone(at_least(pictures, self.backbone.smallest))
-        fused = self.scored(features, self.strides[0])
-        for coarse, fine in zip(self.strides, self.strides[1:], strict=False):
-            skip = self.scored(features, fine)  # (N, K, H/fine, W/fine)
-            fused = self.upsampled(fused, coarse, skip.shape[2:]) + skip
+        return self.fused(self.score_maps(at_least(pictures, self.backbone.smallest)))
+
+    def score_maps(self, pictures: Tensor) -> list[Tensor]:
+        """(N, 3, H, W), at least `backbone.smallest` a side, to the scores of each stride, the coarsest first."""
+        features = self.backbone(pictures)
+        return [self.scored(features, stride) for stride in self.strides]
+
+    def fused(self, score_maps: Sequence[Tensor]) -> Tensor:
+        """The sum of the score maps on the finest one's grid."""
+        fused, *skips = score_maps
+        for coarse, skip in zip(self.strides, skips, strict=False):
+            fused = self.upsampled(fused, coarse, skip.shape[2:]) + skip  # (N, K, H/fine, W/fine)
         return fused
 
     def scored(self, features: dict[int, Tensor], stride: int) -> Tensor:

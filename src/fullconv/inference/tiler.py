@@ -1,0 +1,162 @@
+"""A picture in one pass or in tiles, as memory allows and as the user asks."""
+
+from collections.abc import Iterator
+from functools import cached_property
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from fullconv.errors import ConfigError, InputError
+from fullconv.inference.augmentation import Augmented
+from fullconv.inference.engines import Engine
+from fullconv.inference.exact import Reach, exact_tiles, joined, reach_of
+from fullconv.inference.memory import bytes_per_pixel, fits_whole, tile_side
+from fullconv.inference.pixels import Box, PixelSource, network_input
+from fullconv.inference.windows import Layout, averaged, averaged_bands
+from fullconv.models.scoring import score_maps_of
+from fullconv.ops.score_map import ScoreMap
+from fullconv.preprocessing import Preprocessing
+
+Tile = Literal["auto", "whole"] | int | tuple[int, int]
+Parts = Iterator[tuple[Box, ScoreMap]]
+
+OVERLAPS = ("exact", "mean", "gaussian")
+GAUSSIAN_OVERLAP = 1 / 16
+"""The share of a window that its neighbour covers again; more smooths seams further, at the price of time."""
+
+TOLERANCE = 2e-5
+"""Of the largest score: rounding stays well below."""
+
+
+class Tiler:
+    """Gives the score map of a picture, or of its parts one after the other.
+
+    Args:
+        engine: runs the network.
+        model: the network, from which reach and memory are derived.
+        preprocessing: the normalisation.
+        tile, overlap: see `Segmenter`.
+
+    Raises:
+        InputError, ConfigError: see `Segmenter`.
+    """
+
+    def __init__(
+        self, engine: Engine, model: nn.Module, preprocessing: Preprocessing, tile: Tile, overlap: str
+    ) -> None:
+        if overlap not in OVERLAPS:
+            raise ConfigError(f"overlap is {overlap!r}; expected one of {', '.join(OVERLAPS)}")
+        if isinstance(tile, str) and tile not in ("auto", "whole"):
+            raise ConfigError(f"tile is {tile!r}; expected 'auto', 'whole', a side, or (height, width)")
+        self.engine = engine
+        self.model = model
+        self.preprocessing = preprocessing
+        self.tile = tile
+        self.overlap = overlap
+        if not isinstance(tile, str):
+            Layout(self.sides(tile))  # says at once if the sides will not do
+            if overlap == "exact":
+                _ = self.reach
+
+    def score_map(self, source: PixelSource) -> ScoreMap:
+        """The score map of the whole picture."""
+        if self.takes_whole(source.size_hw):
+            return self.in_one_pass(source)
+        if self.is_exact:
+            return joined(self.parts(source), source.size_hw)
+        return averaged(self.parts(source))
+
+    def parts(self, source: PixelSource) -> Parts:
+        """Boxes that make up the picture, each once, from the top, with their score maps; memory does not grow with height."""
+        height, width = source.size_hw
+        if self.takes_whole(source.size_hw):
+            yield Box(0, 0, height, width), self.in_one_pass(source)
+        elif self.is_exact:
+            yield from exact_tiles(self.engine, source, self.preprocessing, self.core_hw, self.reach)
+        else:
+            overlap = 0.0 if self.overlap == "mean" else GAUSSIAN_OVERLAP
+            layout = Layout(self.window_hw, overlap, self.overlap)
+            yield from averaged_bands(self.engine, source, self.preprocessing, layout)
+
+    def in_one_pass(self, source: PixelSource) -> ScoreMap:
+        height, width = source.size_hw
+        (score_map,) = self.engine(network_input(source.read(Box(0, 0, height, width)), self.preprocessing))
+        return score_map
+
+    def takes_whole(self, size_hw: tuple[int, int]) -> bool:
+        if self.tile == "whole":
+            return True
+        return self.tile == "auto" and fits_whole(size_hw[0] * size_hw[1], self.per_pixel, self.engine.device)
+
+    @cached_property
+    def per_pixel(self) -> float:
+        return bytes_per_pixel(self.model, self.preprocessing.num_channels)
+
+    @property
+    def is_exact(self) -> bool:
+        return self.overlap == "exact"
+
+    @cached_property
+    def reach(self) -> Reach:
+        """Of the network, proved on noise.
+
+        Raises:
+            InputError: the network looks further than its receptive field: at the whole picture.
+        """
+        if isinstance(self.engine, Augmented):
+            raise ConfigError(
+                "test-time augmentation has no exact tiles; choose overlap 'gaussian' or tile 'whole'"
+            )
+        reach = reach_of(self.model)
+        check_reach(self.model, self.engine.device, reach, self.preprocessing.num_channels)
+        return reach
+
+    @property
+    def window_hw(self) -> tuple[int, int]:
+        if isinstance(self.tile, str):
+            side = tile_side(self.per_pixel, self.engine.device, 32)
+            return side, side
+        return self.sides(self.tile)
+
+    @property
+    def core_hw(self) -> tuple[int, int]:
+        """What is kept of an exact tile: the given sides; chosen by memory, what the halo leaves of them."""
+        if not isinstance(self.tile, str):
+            return self.sides(self.tile)
+        rows, columns = self.window_hw
+        multiple = self.reach.multiple
+        return (
+            max(multiple, (rows - 2 * self.reach.halo_hw[0]) // multiple * multiple),
+            max(multiple, (columns - 2 * self.reach.halo_hw[1]) // multiple * multiple),
+        )
+
+    @staticmethod
+    def sides(tile: int | tuple[int, int]) -> tuple[int, int]:
+        return (tile, tile) if isinstance(tile, int) else tile
+
+
+def check_reach(model: nn.Module, device: torch.device, reach: Reach, channels: int) -> None:
+    """Compares what a network says of the middle of a small window and of the same in a larger one, in float32.
+
+    Raises:
+        InputError: they differ, as where a layer averages over the whole picture.
+    """
+    generator = torch.Generator().manual_seed(0)
+    rows, columns = (2 * halo + reach.multiple for halo in reach.halo_hw)
+    more = reach.multiple
+    large = torch.randn(1, channels, rows + 2 * more, columns + 2 * more, generator=generator).to(device)
+    with torch.inference_mode():
+        in_large = middle(score_maps_of(model, large)[0], reach, more)
+        in_small = middle(score_maps_of(model, large[:, :, more:-more, more:-more])[0], reach, 0)
+    if (in_large - in_small).abs().max() > TOLERANCE * in_large.abs().max():
+        raise InputError(
+            f"the network looks at the whole picture, not {max(reach.halo_hw)} pixels around each, so exact tiles cannot "
+            "be cut; use overlap 'gaussian' or 'mean', or tile 'whole'"
+        )
+
+
+def middle(score_map: ScoreMap, reach: Reach, beyond: int) -> Tensor:
+    """The full-size scores of the window's innermost cell."""
+    top, left = (halo + beyond for halo in reach.halo_hw)
+    return score_map.logits(top, top + reach.multiple)[:, :, left : left + reach.multiple]

@@ -36,7 +36,7 @@ MAX_SIDE = 65_535
 """The longest side: what JPEG can hold."""
 
 BAND_ROWS = 64
-"""So many rows are converted at a time, as they fit the processor's cache; whole pictures take three times as long."""
+"""So many rows are converted at a time, as they fit the processor's cache; whole pictures take four times as long."""
 
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,

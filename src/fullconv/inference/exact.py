@@ -100,10 +100,17 @@ def widened(core: Box, halo_hw: tuple[int, int], size_hw: tuple[int, int]) -> Bo
 
 
 def exact_tiles(
-    engine: Engine, source: PixelSource, preprocessing: Preprocessing, core_hw: tuple[int, int], reach: Reach
+    engine: Engine,
+    source: PixelSource,
+    preprocessing: Preprocessing,
+    core_hw: tuple[int, int],
+    reach: Reach,
+    from_row: int = 0,
 ) -> Iterator[tuple[Box, ScoreMap]]:
-    """Each core and its score map, which speaks of the core's pixels alone; row by row."""
+    """Each core that ends below `from_row`, and its score map, which speaks of the core's pixels alone; row by row."""
     for core, read in tiles(source.size_hw, core_hw, reach):
+        if core.bottom <= from_row:
+            continue
         (score_map,) = engine(network_input(source.read(read), preprocessing))
         yield (
             core,

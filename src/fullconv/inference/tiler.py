@@ -1,18 +1,22 @@
 """A picture in one pass or in tiles, as memory allows and as the user asks."""
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import Literal
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from fullconv.errors import ConfigError, InputError
 from fullconv.inference.augmentation import Augmented
 from fullconv.inference.engines import Engine
+from fullconv.inference.engines.torch_engine import DTYPES, TorchEngine
 from fullconv.inference.exact import Reach, exact_tiles, joined, reach_of
 from fullconv.inference.memory import bytes_per_pixel, fits_whole, tile_side
-from fullconv.inference.pixels import Box, PixelSource, network_input
+from fullconv.inference.pixels import ArrayPixels, Box, PixelSource, network_input
+from fullconv.inference.streaming import Feed, Stream
 from fullconv.inference.windows import Layout, averaged, averaged_bands
 from fullconv.models.scoring import score_maps_of
 from fullconv.ops.score_map import ScoreMap
@@ -63,21 +67,41 @@ class Tiler:
         """The score map of the whole picture."""
         if self.takes_whole(source.size_hw):
             return self.in_one_pass(source)
+        if self.stream is not None:
+            return self.stream.score_map(source, self.feed(source))
         if self.is_exact:
             return joined(self.parts(source), source.size_hw)
         return averaged(self.parts(source))
 
-    def parts(self, source: PixelSource) -> Parts:
-        """Boxes that make up the picture, each once, from the top, with their score maps; memory does not grow with height."""
+    def score_maps(self, pictures: Sequence[np.ndarray]) -> list[ScoreMap]:
+        """Of pictures of one size, (H, W, C) uint8: from one pass where memory suffices, else one after the other."""
+        height, width = pictures[0].shape[:2]
+        if len(pictures) > 1 and self.takes_whole((len(pictures) * height, width)):
+            return self.engine(torch.cat([network_input(each, self.preprocessing) for each in pictures]))
+        return [self.score_map(ArrayPixels(each)) for each in pictures]
+
+    def parts(self, source: PixelSource, from_row: int = 0) -> Parts:
+        """Boxes that make up the picture, each once, from the top, with their score maps; memory does not grow with height.
+
+        Unless `tile` is "whole", there is more than one box where the picture is larger than a window.
+
+        Args:
+            source: the picture.
+            from_row: boxes that end at this row or above are left out, and not computed.
+        """
         height, width = source.size_hw
-        if self.takes_whole(source.size_hw):
+        if self.tile == "whole" or (self.tile == "auto" and height * width <= math.prod(self.window_hw)):
             yield Box(0, 0, height, width), self.in_one_pass(source)
+        elif self.stream is not None:
+            yield from self.stream.parts(source, self.feed(source), from_row)
         elif self.is_exact:
-            yield from exact_tiles(self.engine, source, self.preprocessing, self.core_hw, self.reach)
+            yield from exact_tiles(
+                self.engine, source, self.preprocessing, self.core_hw, self.reach, from_row
+            )
         else:
             overlap = 0.0 if self.overlap == "mean" else GAUSSIAN_OVERLAP
             layout = Layout(self.window_hw, overlap, self.overlap)
-            yield from averaged_bands(self.engine, source, self.preprocessing, layout)
+            yield from averaged_bands(self.engine, source, self.preprocessing, layout, from_row)
 
     def in_one_pass(self, source: PixelSource) -> ScoreMap:
         height, width = source.size_hw
@@ -88,6 +112,22 @@ class Tiler:
         if self.tile == "whole":
             return True
         return self.tile == "auto" and fits_whole(size_hw[0] * size_hw[1], self.per_pixel, self.engine.device)
+
+    @cached_property
+    def stream(self) -> Stream | None:
+        """The network for bands, where tiles are to be exact, their size is free, and the network can be streamed."""
+        if self.tile != "auto" or self.overlap != "exact" or not isinstance(self.engine, TorchEngine):
+            return None
+        try:
+            return Stream(self.model, self.engine.tape)
+        except InputError:
+            return None
+
+    def feed(self, source: PixelSource) -> Feed:
+        """Bands as large as a tile."""
+        pixels = math.prod(self.window_hw)
+        band = max(32, pixels // source.size_hw[1] // 32 * 32)
+        return Feed(self.preprocessing, band, self.engine.device, DTYPES[self.engine.precision])
 
     @cached_property
     def per_pixel(self) -> float:

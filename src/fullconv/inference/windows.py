@@ -95,7 +95,7 @@ def evenly_spread(size: int, window: int, step: int) -> list[int]:
 
 
 def averaged_bands(
-    engine: Engine, source: PixelSource, preprocessing: Preprocessing, layout: Layout
+    engine: Engine, source: PixelSource, preprocessing: Preprocessing, layout: Layout, from_row: int = 0
 ) -> Iterator[tuple[Box, ScoreMap]]:
     """The weighted mean of the windows' logits, in bands of full width from the top.
 
@@ -103,10 +103,10 @@ def averaged_bands(
     pictures; their logits are cut off.
 
     Yields:
-        A band of the picture, and its full-size score map.
+        A band of the picture that ends below `from_row`, and its full-size score map.
     """
     height, width = source.size_hw
-    rows = covering_windows(source.size_hw, layout)
+    rows = rows_from(covering_windows(source.size_hw, layout), from_row)
     weights = layout.weights()
     wide = max(width, layout.window_hw[1])
     total, weight = None, torch.zeros(layout.window_hw[0], wide)  # of the pixel rows from `row[0].top` on
@@ -121,9 +121,18 @@ def averaged_bands(
         assert total is not None
         top, bottom = row[0].top, min(height, row[0].bottom if following is None else following[0].top)
         done = bottom - top
-        yield Box(top, 0, bottom, width), ScoreMap.of_pixels((total[:, :done] / weight[:done])[:, :, :width])
+        if bottom > from_row:
+            band = (total[:, :done] / weight[:done])[:, :, :width]
+            yield Box(top, 0, bottom, width), ScoreMap.of_pixels(band)
         total[:, :-done], weight[:-done] = total[:, done:].clone(), weight[done:].clone()
         total[:, -done:], weight[-done:] = 0, 0
+
+
+def rows_from(rows: list[list[Box]], from_row: int) -> list[list[Box]]:
+    """Without the rows of windows that no band which ends below `from_row` needs."""
+    tops = [row[0].top for row in rows]
+    first = max([top for top in tops if top <= from_row], default=0)
+    return [row for row in rows if row[0].bottom > first]
 
 
 def window_logits(engine: Engine, source: PixelSource, preprocessing: Preprocessing, box: Box) -> Tensor:

@@ -1,28 +1,33 @@
 """What a network says of pictures, as coarse as it knows it."""
 
+from collections.abc import Callable, Sequence
+
 from torch import Tensor, nn
 
-from fullconv.models.fcn import FCN
+from fullconv.models.fcn import FCN, at_least
 from fullconv.ops.score_map import ScoreMap
 
-
-def gives_coarse_scores(model: nn.Module) -> bool:
-    """Whether the last step of a model is bilinear upsampling, which `ScoreMap` does only where it is asked to."""
-    return isinstance(model, FCN) and not model.upscore
+ScoreMapsFunction = Callable[[Tensor], Sequence[Tensor]]
 
 
-def score_maps_of(model: nn.Module, pictures: Tensor) -> list[ScoreMap]:
+def score_maps_of(
+    model: nn.Module, pictures: Tensor, convolutions: ScoreMapsFunction | None = None
+) -> list[ScoreMap]:
     """The score map of each picture.
 
     Args:
         model: (N, C, H, W) to logits (N, K, H, W), in eval mode.
         pictures: (N, C, H, W) float, normalised, on the model's device.
+        convolutions: what stands in for `FCN.score_maps`, such as the same network in another engine.
 
     Returns:
         N maps; those of an FCN with fixed upsampling are of its own stride, all others full size.
     """
     size_hw = (pictures.shape[2], pictures.shape[3])
-    if isinstance(model, FCN) and gives_coarse_scores(model):
-        placement_hw = model.placements[model.stride]
-        return [ScoreMap(scores, placement_hw, size_hw) for scores in model.scores(pictures).float()]
-    return [ScoreMap.of_pixels(logits) for logits in model(pictures).float()]
+    if not isinstance(model, FCN):
+        return [ScoreMap.of_pixels(logits) for logits in model(pictures).float()]
+    maps = (convolutions or model.score_maps)(at_least(pictures, model.backbone.smallest))
+    fused = model.fused([scores.float() for scores in maps])
+    if model.upscore:
+        return [ScoreMap.of_pixels(logits) for logits in model.upsampled(fused, model.stride, size_hw)]
+    return [ScoreMap(scores, model.placements[model.stride], size_hw) for scores in fused]

@@ -39,6 +39,11 @@ class Window:
     output_padding: int = 0
     ceil_mode: bool = False
 
+    @property
+    def span(self) -> int:
+        """The cells from the first tap to the last, both counted."""
+        return self.dilation * (self.kernel - 1) + 1
+
     def output_size(self, size: int) -> int:
         """The number of output cells for `size` input cells; 0 or less where the window does not fit.
 
@@ -47,10 +52,9 @@ class Window:
         >>> [Window(kernel=3, stride=2, padding=1).output_size(size) for size in (1, 2, 3, 480, 481)]
         [1, 1, 2, 240, 241]
         """
-        reach = self.dilation * (self.kernel - 1) + 1
         if self.transposed:
-            return (size - 1) * self.stride - 2 * self.padding + reach + self.output_padding
-        room = size + 2 * self.padding - reach
+            return (size - 1) * self.stride - 2 * self.padding + self.span + self.output_padding
+        room = size + 2 * self.padding - self.span
         if not self.ceil_mode:
             return room // self.stride + 1
         count = -(-room // self.stride) + 1

@@ -1,18 +1,28 @@
 """The network as torch runs it."""
 
+from functools import cached_property
+
 import torch
 from torch import Tensor, nn
 
 from fullconv.devices import Precision, autocast
-from fullconv.models.scoring import score_maps_of
+from fullconv.errors import InputError
+from fullconv.models.fcn import FCN
+from fullconv.models.scoring import ScoreMapsFunction, score_maps_of
 from fullconv.ops.score_map import ScoreMap
+from fullconv.ops.tape import Tape, folded, in_dtype, record
+
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 
 class TorchEngine:
     """Runs a model on the CPU or a GPU, channels last, convolutions in float32 or bfloat16.
 
+    The convolutions of an FCN are run from a tape (see `ops.tape`) with batch normalisation folded in. The tape is made at
+    the first call; the model's weights may not change after it.
+
     Args:
-        model: (N, C, H, W) to logits (N, K, H, W); put in eval mode and moved to `device`.
+        model: (N, C, H, W) to logits (N, K, H, W), in float32; put in eval mode and moved to `device`.
         device: where to compute.
         precision: "fp32" or "bf16"; upsampling and sums keep float32.
     """
@@ -27,4 +37,35 @@ class TorchEngine:
     def __call__(self, pictures: Tensor) -> list[ScoreMap]:
         pictures = pictures.to(self.device, memory_format=torch.channels_last)
         with torch.inference_mode(), autocast(self.device, self.precision):
-            return score_maps_of(self.model, pictures)
+            return score_maps_of(self.model, pictures, self.convolutions)
+
+    @cached_property
+    def tape(self) -> Tape | None:
+        """Of an FCN's convolutions, as they are run; None where the network cannot be recorded."""
+        if not isinstance(self.model, FCN):
+            return None
+        channels = first_channels(self.model)
+        try:
+            return in_dtype(
+                folded(record(self.model.score_maps, channels, self.device)), DTYPES[self.precision]
+            )
+        except InputError:
+            return None
+
+    @cached_property
+    def convolutions(self) -> ScoreMapsFunction | None:
+        tape, dtype = self.tape, DTYPES[self.precision]
+        if tape is None:
+            return None
+
+        def run(pictures: Tensor) -> list[Tensor]:
+            # Autocast would convert anew at every layer what the tape holds in one type.
+            with torch.autocast(self.device.type, enabled=False):
+                return tape(pictures.to(dtype))
+
+        return run
+
+
+def first_channels(model: nn.Module) -> int:
+    """The channels of the picture: those that the first convolution takes."""
+    return next(layer.in_channels for layer in model.modules() if isinstance(layer, nn.Conv2d))

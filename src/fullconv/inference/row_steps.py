@@ -91,7 +91,7 @@ class Pointwise:
     def ready(self, inputs: list[Rows], height: int) -> int:
         return min(rows.end for rows in inputs)
 
-    def needs(self, row: int) -> int:
+    def needs(self, row: int, of: int) -> int:
         return row
 
     def compute(self, inputs: list[Rows], start: int, stop: int) -> Tensor:
@@ -118,7 +118,7 @@ class Windowed:
             return height
         return max(0, (rows.end + window.padding - window.span) // window.stride + 1)
 
-    def needs(self, row: int) -> int:
+    def needs(self, row: int, of: int) -> int:
         return max(0, row * self.layer.rows.stride - self.layer.rows.padding)
 
     def compute(self, inputs: list[Rows], start: int, stop: int) -> Tensor:
@@ -148,7 +148,9 @@ class Upsampled:
     def ready(self, inputs: list[Rows], height: int) -> int:
         return min(height, ready_rows(inputs[0], self.placement_hw[0], height))
 
-    def needs(self, row: int) -> int:
+    def needs(self, row: int, of: int) -> int:
+        if of == self.like:
+            return row
         return max(0, math.floor((row - self.placement_hw[0].shift) / self.placement_hw[0].factor))
 
     def compute(self, inputs: list[Rows], start: int, stop: int) -> Tensor:

@@ -146,5 +146,5 @@ class Stream:
             users = [number for number, step in enumerate(self.steps) if index in step.inputs]
             if index != self.last and users:
                 rows.forget(
-                    min(min(self.steps[number].needs(maps[number].end), rows.end) for number in users)
+                    min(min(self.steps[number].needs(maps[number].end, index), rows.end) for number in users)
                 )

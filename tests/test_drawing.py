@@ -7,9 +7,9 @@ import pytest
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, ImageDraw
 
-from fullconv.drawing import CELL, NEUTRAL, WRONG, overlay, sample_grid
+from fullconv.drawing import CELL, INK, NEUTRAL, WRONG, overlay, sample_grid
 from fullconv.errors import DataError
 from fullconv.labels import VOC, LabelSet
 
@@ -23,6 +23,20 @@ def picture(height: int, width: int, value: int = 100) -> np.ndarray:
 
 def pixels(image: Image.Image) -> np.ndarray:
     return np.asarray(image)
+
+
+@pytest.fixture
+def texts(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Every text that is drawn."""
+    seen: list[str] = []
+    draw_text = ImageDraw.ImageDraw.text
+
+    def remember(self, xy, text, *args, **options):
+        seen.append(text)
+        return draw_text(self, xy, text, *args, **options)
+
+    monkeypatch.setattr(ImageDraw.ImageDraw, "text", remember)
+    return seen
 
 
 def has_color(image: Image.Image, color: tuple[int, int, int]) -> bool:
@@ -46,10 +60,13 @@ def test_without_legend_the_size_is_the_pictures(height: int, width: int, seed: 
     assert with_legend.size > plain.size or with_legend.height > height
 
 
-def test_the_tint_is_a_blend_of_picture_and_class_colour() -> None:
-    tinted = pixels(overlay(picture(20, 20), np.full((20, 20), 1), ROADS, opacity=0.25, legend=False))
-    expected = 0.75 * 100 + 0.25 * np.array(ROADS.colors[1])
-    assert np.abs(tinted.astype(float) - expected).max() <= 1
+@pytest.mark.parametrize("opacity", [0.0, 0.25, 0.55, 0.9, 1.0])
+def test_the_tint_is_a_blend_of_picture_and_class_colour(opacity: float) -> None:
+    photo = np.random.default_rng(3).integers(0, 256, (50, 60, 3), np.uint8)
+    tinted = pixels(overlay(photo, np.full((50, 60), 1), ROADS, opacity=opacity, legend=False))
+    alpha = round(opacity * 255)  # opacities come in steps of 1/255
+    expected = (photo.astype(int) * (255 - alpha) + np.array(ROADS.colors[1]) * alpha) / 255
+    assert (tinted == np.round(expected)).all()
 
 
 @pytest.mark.parametrize(("opacity", "expected"), [(0.0, (100, 100, 100)), (1.0, (128, 64, 128))])
@@ -65,21 +82,90 @@ def test_background_keeps_the_pictures_colours_and_another_class_0_does_not() ->
 
 
 def test_a_thin_outline_stands_between_classes() -> None:
-    label_map = np.zeros((30, 30), np.uint8)
-    label_map[10:20, 10:20] = 1
-    painted = pixels(overlay(picture(30, 30), label_map, BAG, legend=False)).astype(int)
-    tint = painted[15, 15]
+    label_map = np.zeros((300, 300), np.uint8)
+    label_map[100:200, 100:200] = 1
+    painted = pixels(overlay(picture(300, 300), label_map, BAG, legend=False)).astype(int)
+    tint = painted[150, 150]
     changed = (painted != 100).any(axis=2) & (painted != tint).any(axis=2)
-    assert changed.sum() == 39  # four sides of 10 pixels, which share one corner
-    assert painted[changed].min() > 200  # white, since both classes are dark
+    assert changed.sum() == 399  # four sides of 100 pixels, which share one corner
+    assert (painted[changed] == [224, 224, 224]).all()  # four fifths of white over 100
 
 
-def test_void_is_hatched_and_has_no_outline() -> None:
+@pytest.mark.parametrize(("side", "thickness"), [(300, 1), (1800, 2), (2700, 3)])
+def test_outlines_widen_with_the_picture_and_are_centred_on_the_border(side: int, thickness: int) -> None:
+    label_map = np.zeros((side, side), np.uint8)
+    label_map[:, side // 2 :] = 1
+    row = pixels(overlay(picture(side, side), label_map, BAG, legend=False))[side // 3]
+    line = np.flatnonzero((row == 224).all(axis=1))
+    assert len(line) == thickness
+    assert (line[0] + line[-1]) / 2 == pytest.approx(side / 2 - 0.5, abs=0.5)
+
+
+def test_outlines_are_paler_in_small_pictures() -> None:
+    label_map = np.zeros((150, 150), np.uint8)
+    label_map[:, 75:] = 1
+    values = [
+        pixels(overlay(picture(side, side), label_map[:side, -side:], BAG, legend=False)).max()
+        for side in (150, 100)
+    ]
+    assert values == [193, 162]  # 0.75 and 0.5 of the strength at a side of 200
+
+
+@settings(max_examples=25)
+@given(height=st.integers(1, 12), width=st.integers(1, 12), seed=st.integers(0, 999))
+def test_every_pixel_is_painted_by_the_rule(height: int, width: int, seed: int) -> None:
+    """The rule pixel by pixel: a line where the pixel to the right or below is of another class, else the tint."""
+    rng = np.random.default_rng(seed)
+    photo = rng.integers(0, 256, (height, width, 3), np.uint8)
+    label_map = rng.choice(np.array([0, 1, 255], np.uint8), (height, width), p=[0.45, 0.45, 0.1])
+    painted = pixels(overlay(photo, label_map, BAG, legend=False))
+    for y in range(height):
+        for x in range(width):
+            own = label_map[y, x]
+            others = [
+                label_map[other]
+                for other in ((y + 1, x), (y, x + 1))
+                if other[0] < height and other[1] < width
+            ]
+            if own == 255:
+                continue  # hatched
+            if any(other not in (own, 255) for other in others):
+                color, alpha = (255, 255, 255), round(255 * 0.8 * 0.4)
+            else:
+                color, alpha = BAG.colors[own], (0 if own == 0 else round(255 * 0.55))
+            expected = np.round((photo[y, x] * (255.0 - alpha) + np.array(color) * alpha) / 255)
+            assert (painted[y, x] == expected).all(), (y, x)
+
+
+def test_an_outline_is_dark_between_light_classes_and_the_same_all_around() -> None:
+    labels = LabelSet(
+        names=("background", "snow", "sand", "tar"),
+        colors=((0, 0, 0), (250, 250, 250), (240, 220, 130), (9, 9, 9)),
+    )
+    around = np.zeros((240, 240), np.uint8)
+    around[60:180, 60:180] = 1
+    for inner, outer, light in ((1, 0, False), (1, 2, False), (3, 0, True), (3, 1, True), (1, 3, True)):
+        label_map = np.where(around == 1, inner, outer)
+        painted = pixels(overlay(picture(240, 240), label_map, labels, legend=False)).astype(int)
+        for y, x in ((59, 120), (179, 120), (120, 59), (120, 179)):
+            assert (painted[y, x].min() > 210) if light else (painted[y, x].max() < 62), (inner, outer, y, x)
+
+
+@pytest.mark.parametrize("value", [0, 100, 255])
+def test_void_is_hatched_on_any_picture_and_has_no_outline(value: int) -> None:
     label_map = np.ones((40, 40), np.uint8)
     label_map[:, 20:] = 255
-    painted = pixels(overlay(picture(40, 40), label_map, ROADS, legend=False))
-    stripes = (painted[:, 20:] != 100).any(axis=2)
-    assert 0.2 < stripes.mean() < 0.6
+    painted = pixels(overlay(picture(40, 40, value), label_map, ROADS, legend=False)).astype(int)
+    void = painted[:, 20:]
+    light, dark = (
+        (np.abs(void - (0.6 * np.array(color) + 0.4 * value)) < 1).all(axis=2) for color in (NEUTRAL, INK)
+    )
+    plain = (void == value).all(axis=2)
+    assert (light | dark | plain).all()
+    for paint in (light, dark, plain):
+        assert paint.mean() == pytest.approx(1 / 3, abs=0.02)
+        assert (paint[1:, :-1] == paint[:-1, 1:]).all()  # diagonals
+    assert np.ptp(void) > 70
     assert len(np.unique(painted[:, :20].reshape(-1, 3), axis=0)) == 1
 
 
@@ -119,10 +205,65 @@ def test_the_legend_grows_with_the_picture() -> None:
     assert heights[1] > 3 * heights[0]
 
 
-def test_long_and_strange_names_fit() -> None:
-    labels = LabelSet.from_names(["x" * 300, "a\nb", "标志", "<b>"])
-    label_map = np.arange(4, dtype=np.uint8).repeat(100).reshape(20, 20)
-    assert overlay(picture(20, 20), label_map, labels).width < 450
+def test_long_and_strange_names_fit(texts: list[str]) -> None:
+    labels = LabelSet.from_names(["x" * 300, "a\nb", "标志", "<b>", "Straße", "знак"])
+    label_map = np.arange(6, dtype=np.uint8).repeat(100).reshape(20, 30)
+    assert overlay(picture(20, 30), label_map, labels).width < 450
+    # of letters that no font here has, boxes would be drawn
+    assert {"a b", "class 2", "<b>", "Straße", "знак"} <= set(texts)
+    assert any(text.startswith("xxx") and "…" in text for text in texts)
+
+
+def test_letters_beyond_ascii_are_drawn() -> None:
+    legends = [
+        overlay(picture(20, 20), np.zeros((20, 20), np.uint8), LabelSet.from_names([name])).tobytes()
+        for name in ("ä", "ö", "ж")
+    ]
+    assert len(set(legends)) == 3
+
+
+def test_a_legend_of_many_classes_uses_several_columns() -> None:
+    labels = LabelSet.from_names([f"a rather long class name, number {i}" for i in range(40)])
+    label_map = (np.arange(360 * 480) % 40).astype(np.uint8).reshape(360, 480)
+    image = overlay(picture(360, 480), label_map, labels)
+    assert image.height < 2.5 * 360
+    assert image.width < 1.5 * 480
+    few = overlay(picture(360, 480), label_map // 20, labels)
+    assert few.width == 480  # what has room below the picture does not stick out
+
+
+def test_the_type_of_the_ids_changes_nothing() -> None:
+    """Nor does the number of classes, though above 251 the ids take two bytes each."""
+    names = [f"class {i}" for i in range(400)]
+    rng = np.random.default_rng(0)
+    photo = rng.integers(0, 256, (48, 64, 3), np.uint8)
+    label_map = rng.choice(np.array([0, 1, 2, 7, 250, 255], np.uint8), (6, 8)).repeat(8, 0).repeat(8, 1)
+    images = [
+        overlay(photo, label_map.astype(dtype), LabelSet.from_names(names[:count])).tobytes()
+        for dtype, count in (
+            (np.uint8, 251),
+            (np.int64, 251),
+            (np.uint8, 252),
+            (np.uint16, 256),
+            (np.int32, 400),
+        )
+    ]
+    assert set(images) == {images[0]}
+
+
+def test_strips_leave_no_seams(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(1)
+    photo = rng.integers(0, 256, (1900, 1000, 3), np.uint8)
+    label_map = rng.choice(np.array([0, 1, 2, 255], np.uint8), (38, 20)).repeat(50, 0).repeat(50, 1)
+    whole = overlay(photo, label_map, ROADS, legend=False)
+    monkeypatch.setattr("fullconv.drawing.panels.STRIP", 3000)
+    assert overlay(photo, label_map, ROADS, legend=False).tobytes() == whole.tobytes()
+
+
+def test_overlays_are_deterministic() -> None:
+    label_map = np.arange(3, dtype=np.uint8).repeat(100).reshape(15, 20)
+    images = [overlay(picture(15, 20), label_map, ROADS).tobytes() for _ in range(2)]
+    assert images[0] == images[1]
 
 
 def test_many_classes_and_ids_above_255() -> None:
@@ -144,6 +285,13 @@ def test_many_classes_and_ids_above_255() -> None:
             r"label map has shape \(5, 4\), its picture \(4, 5\); expected",
         ),
         (picture(4, 5), np.full((4, 5), 9, np.uint8), r"holds id 9; expected 0\.\.2, or 255 for void"),
+        (picture(4, 5), np.full((4, 5), -1), r"holds id -1; expected 0\.\.2, or 255 for void"),
+        (
+            picture(4, 5),
+            np.full((4, 5), 1 << 40),
+            r"holds id 1099511627776; expected 0\.\.2, or 255 for void",
+        ),
+        (picture(4, 5), np.full((4, 5), 1.0), r"type float64; expected integers, such as uint8"),
         (
             picture(4, 5)[..., 0],
             np.zeros((4, 5), np.uint8),
@@ -156,6 +304,12 @@ def test_many_classes_and_ids_above_255() -> None:
 def test_what_cannot_be_drawn_is_refused(photo: np.ndarray, label_map: np.ndarray, message: str) -> None:
     with pytest.raises(DataError, match=message):
         overlay(photo, label_map, ROADS)
+
+
+@pytest.mark.parametrize("opacity", [-0.1, 1.1, float("nan")])
+def test_opacities_outside_of_0_to_1_are_refused(opacity: float) -> None:
+    with pytest.raises(DataError, match=rf"opacity of an overlay is {opacity}; expected 0\.\.1"):
+        overlay(picture(4, 5), np.zeros((4, 5), np.uint8), ROADS, opacity=opacity)
 
 
 def grid_of(sizes: list[tuple[int, int]], **options) -> Image.Image:
@@ -196,17 +350,7 @@ def test_a_grid_shows_truth_void_and_errors_in_their_colours() -> None:
     assert wrong == pytest.approx(3 / 8, abs=0.03)
 
 
-def test_the_grids_figure_leaves_void_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    texts: list[str] = []
-    from PIL import ImageDraw
-
-    draw_text = ImageDraw.ImageDraw.text
-
-    def remember(self, xy, text, *args, **options):
-        texts.append(text)
-        return draw_text(self, xy, text, *args, **options)
-
-    monkeypatch.setattr(ImageDraw.ImageDraw, "text", remember)
+def test_the_grids_figure_leaves_void_out(texts: list[str]) -> None:
     grid_of([(120, 160), (8, 8)], names=["first", "second, with a name too long for its column, truly"])
     assert texts.count("50.0 % wrong") == 1
     assert texts.count("0 % wrong") == 1
@@ -266,17 +410,7 @@ def test_three_rows_are_the_first_three_of_four() -> None:
     assert has_color(four, WRONG)
 
 
-def test_the_captions_of_three_rows(monkeypatch: pytest.MonkeyPatch) -> None:
-    from PIL import ImageDraw
-
-    texts: list[str] = []
-    draw_text = ImageDraw.ImageDraw.text
-
-    def remember(self, xy, text, *args, **options):
-        texts.append(text)
-        return draw_text(self, xy, text, *args, **options)
-
-    monkeypatch.setattr(ImageDraw.ImageDraw, "text", remember)
+def test_the_captions_of_three_rows(texts: list[str]) -> None:
     grid_of([(120, 160)], errors=False)
     assert [text for text in texts if text in ("picture", "prediction", "truth", "errors", "wrong")] == [
         "picture",

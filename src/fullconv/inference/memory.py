@@ -14,6 +14,9 @@ ALIVE = 4
 TILE_MEMORY = 1 << 30
 """Bytes that a tile's feature maps may take on the CPU; larger ones are not faster."""
 
+BAND_MEMORY = 1 << 28
+"""Bytes that a band's feature maps may take on the CPU; what the layers hold back comes on top."""
+
 PROBE = 256
 
 
@@ -45,3 +48,9 @@ def tile_side(per_pixel: float, device: torch.device, multiple: int) -> int:
     """The side of the square windows, halo included, that keep within their memory; a multiple of `multiple`."""
     memory = TILE_MEMORY if device.type == "cpu" else available_memory(device) / 4
     return max(1, int(math.sqrt(memory / per_pixel)) // multiple) * multiple
+
+
+def band_rows(per_pixel: float, device: torch.device, width: int) -> int:
+    """The rows of a streamed picture that are read at a time, at least 8."""
+    memory = BAND_MEMORY if device.type == "cpu" else available_memory(device) / 8
+    return max(8, int(memory / per_pixel) // width // 8 * 8)

@@ -12,7 +12,7 @@ from torch import nn
 from fullconv.bundle import load_bundle
 from fullconv.data.extra import ExtraFormat, read_extra
 from fullconv.data.pictures import load_upright, read_picture, to_rgb
-from fullconv.drawing import overlay
+from fullconv.drawing import before_after, confidence_picture, entropy_picture, overlay
 from fullconv.errors import ConfigError, InputError
 from fullconv.evaluation import crf_refined
 from fullconv.inference.augmentation import augmented
@@ -73,6 +73,19 @@ class Prediction:
         """The picture with its classes in colour; `opacity` in 0..1."""
         return overlay(self.picture, self.label_map, self.labels, opacity=opacity, legend=legend)
 
+    def before_after(self, opacity: float = 0.55, legend: bool = True) -> Image.Image:
+        """The picture beside its overlay, or above it where the picture is more than twice as wide as high."""
+        return before_after(self.picture, self.label_map, self.labels, opacity=opacity, legend=legend)
+
+    def confidence_picture(self, legend: bool = True) -> Image.Image:
+        """The picture in grey under `confidence()`: yellow where the network is sure, dark violet where it is not."""
+        low = 1 / self.labels.num_classes if self.labels.num_classes > 1 else 0.0
+        return confidence_picture(self.picture, self.confidence(), low=low, legend=legend)
+
+    def entropy_picture(self, legend: bool = True) -> Image.Image:
+        """The picture in grey under `entropy()`: dark where the network is sure, glowing where it is not."""
+        return entropy_picture(self.picture, self.entropy(), legend=legend)
+
     def fractions(self) -> dict[str, float]:
         """The share of the picture that each predicted class has, largest first; absent classes are left out."""
         counts = np.bincount(self.label_map.ravel(), minlength=self.labels.num_classes)
@@ -88,7 +101,7 @@ class Segmenter:
         labels: the classes; without, VOC's where there are 21, else "class_0", "class_1", ...
         preprocessing: normalisation; without, ImageNet's.
         device: "auto", "cpu", "cuda", ...
-        precision: "auto", "fp32" or "bf16".
+        precision: "auto", "fp32", "bf16", or "int8" where `folder` holds an int8 version.
         tile: "whole" for one pass over the picture; a side or (height, width), multiples of 32, for tiles; "auto" for one
             pass where memory suffices, else tiles.
         overlap: what joins tiles: "exact" gives each a halo, and the whole picture's own scores (`inference.exact`);
@@ -98,6 +111,7 @@ class Segmenter:
         engine: "auto", "torch", "openvino" or "onnxruntime".
         heads: the further heads, whose logits follow those of `labels`.
         extra: how files of the model's further channels are read; None for a model of RGB alone.
+        folder: the bundle that the model is from.
 
     Raises:
         InputError: a tile side that is no multiple of 32; exact tiles of a network that looks at the whole picture.
@@ -118,6 +132,7 @@ class Segmenter:
         engine: str = "auto",
         heads: Sequence[Head] = (),
         extra: ExtraFormat | None = None,
+        folder: Path | None = None,
     ) -> None:
         if refine not in ("none", "crf"):
             raise ConfigError(f"refine is {refine!r}; expected 'none' or 'crf'")
@@ -127,7 +142,7 @@ class Segmenter:
         self.heads = tuple(heads)
         self.extra = extra
         self.refine = refine
-        self.engine = augmented(pick_engine(engine, model, device, precision), tta)
+        self.engine = augmented(pick_engine(engine, model, device, precision, folder), tta)
         self.tiler = Tiler(self.engine, self.model, self.preprocessing, tile, overlap)
 
     def predict(
@@ -146,9 +161,30 @@ class Segmenter:
         """
         picture = as_picture(source)
         channels = np.concatenate([picture, *self.further_channels(picture, extra)], axis=2)
-        first, *others = self.tiler.score_map(ArrayPixels(channels)).split(
-            head_sizes(self.labels, self.heads)
-        )
+        return self.prediction(picture, self.tiler.score_map(ArrayPixels(channels)))
+
+    def predict_batch(
+        self, pictures: Sequence[np.ndarray], extras: Sequence[np.ndarray | None]
+    ) -> list[Prediction]:
+        """Labels pictures of one size, in one pass where memory suffices; equal to `predict` up to float rounding.
+
+        Args:
+            pictures: (H, W, 3) uint8 RGB each.
+            extras: for each, the (H, W, m) uint8 further channels of a model that takes such.
+
+        Raises:
+            InputError: as `predict`.
+        """
+        stacks = [
+            np.concatenate([picture, *self.further_channels(picture, extra)], axis=2)
+            for picture, extra in zip(pictures, extras, strict=True)
+        ]
+        score_maps = self.tiler.score_maps(stacks)
+        return [self.prediction(*each) for each in zip(pictures, score_maps, strict=True)]
+
+    def prediction(self, picture: np.ndarray, score_map: ScoreMap) -> Prediction:
+        """What a score map of all heads' classes says of its picture."""
+        first, *others = score_map.split(head_sizes(self.labels, self.heads))
         heads = {
             head.name: Prediction(picture, self.refined(part, picture), head.labels)
             for head, part in zip(self.heads, others, strict=True)
@@ -226,5 +262,5 @@ def load(
     bundle = load_bundle(model)
     return Segmenter(
         bundle.model, bundle.labels, bundle.preprocessing, device, precision, tile, overlap, tta, refine, engine,
-        bundle.heads, bundle.extra,
+        bundle.heads, bundle.extra, bundle.folder,
     )  # fmt: skip

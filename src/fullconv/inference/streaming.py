@@ -79,6 +79,10 @@ class Stream:
             self.steps.append(Pointwise(call, (len(self.steps) - 1, skip.index)))
             fused = len(self.steps) - 1
         self.last = fused
+        self.users: dict[int, list[int]] = {index: [] for index in range(-1, len(self.steps))}
+        for number, step in enumerate(self.steps):
+            for index in step.inputs:
+                self.users[index].append(number)
 
     def parts(self, source: PixelSource, feed: "Feed", from_row: int = 0) -> Iterator[tuple[Box, ScoreMap]]:
         """Bands of the picture, from the top, each with its score map.
@@ -126,25 +130,35 @@ class Stream:
 
     def empty(self, height: int) -> dict[int, Rows]:
         """The feature maps of a picture of that height, of which nothing is at hand."""
-        maps = {-1: Rows(height)}
+        maps = {-1: Rows(height, len(self.users[-1]))}
         for number, step in enumerate(self.steps):
-            maps[number] = Rows(step.height([maps[index].height for index in step.inputs]))
-            for index in step.inputs:
-                maps[index].num_users += 1
+            maps[number] = Rows(
+                step.height([maps[index].height for index in step.inputs]), len(self.users[number])
+            )
         maps[self.last].num_users += 1
         return maps
 
     def push(self, maps: dict[int, Rows], band: Tensor) -> None:
         """Takes further rows of the picture, (1, C, r, W), through the network as far as they suffice."""
         maps[-1].add(band.contiguous(memory_format=torch.channels_last))
-        for number, step in enumerate(self.steps):
-            inputs, output = [maps[index] for index in step.inputs], maps[number]
-            ready = step.ready(inputs, output.height)
-            if ready > output.end:
-                output.add(step.compute(inputs, output.end, ready))
-        for index, rows in maps.items():
-            users = [number for number, step in enumerate(self.steps) if index in step.inputs]
-            if index != self.last and users:
-                rows.forget(
-                    min(min(self.steps[number].needs(maps[number].end, index), rows.end) for number in users)
-                )
+        behind = True
+        while behind:
+            behind = False
+            for number, step in enumerate(self.steps):
+                inputs, output = [maps[index] for index in step.inputs], maps[number]
+                ready = step.ready(inputs, output.height)
+                # At the picture's end all that was held back comes at once; it goes on in bands as before.
+                most = output.end + math.ceil(band.shape[2] * output.height / maps[-1].height) + 1
+                behind |= ready > most
+                if ready > output.end:
+                    output.add(step.compute(inputs, output.end, min(ready, most)))
+                for index in step.inputs:
+                    if self.users[index][-1] == number:
+                        self.forget(maps, index)
+
+    def forget(self, maps: dict[int, Rows], index: int) -> None:
+        """Lets go of the rows of a feature map that no step needs any more."""
+        if index != self.last:
+            rows = maps[index]
+            needed = [self.steps[number].needs(maps[number].end, index) for number in self.users[index]]
+            rows.forget(min(*needed, rows.end))

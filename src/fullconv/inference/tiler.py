@@ -14,7 +14,7 @@ from fullconv.inference.augmentation import Augmented
 from fullconv.inference.engines import Engine
 from fullconv.inference.engines.torch_engine import DTYPES, TorchEngine
 from fullconv.inference.exact import Reach, exact_tiles, joined, reach_of
-from fullconv.inference.memory import bytes_per_pixel, fits_whole, tile_side
+from fullconv.inference.memory import band_rows, bytes_per_pixel, fits_whole, tile_side
 from fullconv.inference.pixels import ArrayPixels, Box, PixelSource, network_input
 from fullconv.inference.streaming import Feed, Stream
 from fullconv.inference.windows import Layout, averaged, averaged_bands
@@ -124,9 +124,8 @@ class Tiler:
             return None
 
     def feed(self, source: PixelSource) -> Feed:
-        """Bands as large as a tile."""
-        pixels = math.prod(self.window_hw)
-        band = max(32, pixels // source.size_hw[1] // 32 * 32)
+        """Bands that keep within their memory."""
+        band = band_rows(self.per_pixel, self.engine.device, source.size_hw[1])
         return Feed(self.preprocessing, band, self.engine.device, DTYPES[self.engine.precision])
 
     @cached_property

@@ -189,12 +189,7 @@ def from_file_to_labels(file: Path, scenes: Path) -> None:
     for backbone in ("resnet50", "resnet18", "torchvision/mobilenet_v2"):
         for engine in ("torch", "openvino", "onnxruntime"):
             rows[f"fullconv fcn8s {backbone}, {engine}"] = ours(file, backbone, engine)
-    if model is not None:
-        for precision in ("fp32", "int8"):
-            segmenter = fullconv.load(model, precision=precision, engine="openvino")
-            rows[f"fullconv {model.name}, openvino {precision}"] = lambda s=segmenter: (
-                s.predict(file).label_map
-            )
+        rows[f"fullconv fcn8s {backbone}, openvino int8"] = ours_int8(file, backbone, scenes)
     results = in_turn(rows)
     names = [name for name in results if "documented" in name]
     print(f"{'':46} {'ms':>8} {'±':>6}   times as fast as: {', '.join(name.split(',')[0] for name in names)}")

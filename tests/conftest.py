@@ -13,6 +13,14 @@ settings.load_profile("fullconv")
 REAL_DATA = Path(os.environ.get("FULLCONV_REAL_DATA", Path(__file__).parents[2] / "shared" / "data"))
 
 
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory):
+    """No test reads or leaves anything in the user's cache."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FULLCONV_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
 @pytest.fixture(scope="session")
 def real_data() -> Path:
     """The folder of real pictures, masks and weights; tests that need it are skipped where it is absent."""

@@ -21,7 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from fullconv.data.extra import ExtraFormat
 from fullconv.errors import BundleError, DataError, FullconvError, StorageError
 from fullconv.labels import Head, LabelSet, head_sizes
-from fullconv.models.build import build_model
+from fullconv.models.build import FcnOptions, build_for_prediction, build_model
 from fullconv.preprocessing import Preprocessing
 
 MANIFEST, WEIGHTS = "model.json", "model.safetensors"
@@ -43,6 +43,20 @@ class Architecture(BaseModel):
     score_relu: bool = False
     in_channels: int = Field(default=3, ge=3, le=1024)
     fusion: Literal["early", "late"] = "early"
+
+    def build_for_prediction(self) -> torch.nn.Module:
+        """As `build`, but quicker where the network's recording is at hand; its weights are to be loaded."""
+        options = FcnOptions(
+            self.upsampling, self.init, self.skip_init, self.placement, self.border, self.score_relu
+        )
+        network = build_for_prediction(
+            self.model,
+            num_classes=self.num_classes,
+            backbone=self.backbone,
+            in_channels=self.in_channels,
+            options=options,
+        )
+        return self.build() if network is None else network
 
     def build(self, backbone_weights: str | Path = "none") -> torch.nn.Module:
         return build_model(
@@ -206,11 +220,12 @@ def find_bundle(model: str | Path) -> Path:
     )
 
 
-def load_bundle(model: str | Path) -> Bundle:
+def load_bundle(model: str | Path, for_prediction: bool = False) -> Bundle:
     """Reads and checks a bundle, and builds its network on the CPU.
 
     Args:
         model: a run folder or a bundle folder.
+        for_prediction: the network starts quicker, but has no modules of the backbone's library and cannot be trained.
 
     Raises:
         BundleError: nothing there, incomplete, damaged, or not of this format.
@@ -228,7 +243,8 @@ def load_bundle(model: str | Path) -> Bundle:
             f"{folder / WEIGHTS} is damaged: its SHA-256 is not the one in {MANIFEST}; copy the folder again"
         )
     try:
-        network = manifest.architecture.build()
+        architecture = manifest.architecture
+        network = architecture.build_for_prediction() if for_prediction else architecture.build()
         network.load_state_dict(safetensors.torch.load(weights))
     except (FullconvError, RuntimeError, safetensors.SafetensorError) as error:
         raise BundleError(

@@ -259,7 +259,7 @@ def load(
     Raises:
         BundleError: nothing there, incomplete or damaged.
     """
-    bundle = load_bundle(model)
+    bundle = load_bundle(model, for_prediction=True)
     return Segmenter(
         bundle.model, bundle.labels, bundle.preprocessing, device, precision, tile, overlap, tta, refine, engine,
         bundle.heads, bundle.extra, bundle.folder,

@@ -7,13 +7,14 @@ from typing import Literal
 from torch import nn
 
 from fullconv.errors import InputError, UnknownNameError
-from fullconv.models.backbones import build_backbone
+from fullconv.models.backbones import Backbone, build_backbone
 from fullconv.models.caffe import CAFFE_PREPROCESSING, CaffeAlexNet, CaffeFCN
 from fullconv.models.caffe_weights import load_caffe_weights
 from fullconv.models.fcn import FCN
 from fullconv.models.fusion import LateFusion, replace_input, widen_input
 from fullconv.models.ladder import Ladder, load_vgg16
 from fullconv.models.patchwise import Patchwise
+from fullconv.models.recorded import recorded_backbone
 from fullconv.preprocessing import EXTRA_MEAN, Preprocessing
 
 Fusion = Literal["early", "late"]
@@ -118,6 +119,23 @@ def build_model(
     return LateFusion(network, replace_input(extra, in_channels - 3))
 
 
+def build_for_prediction(
+    name: str, *, num_classes: int, backbone: str | None, in_channels: int, options: FcnOptions
+) -> nn.Module | None:
+    """A network whose weights are still to be loaded, from a recording (see `models.recorded`); None where there is none.
+
+    Raises:
+        As `build_model`.
+    """
+    check_arguments(name, num_classes, backbone, in_channels)
+    kind = MODELS[name]
+    if not kind.any_backbone or in_channels != 3:
+        return None
+    return fcn_over(
+        recorded_backbone(backbone or kind.backbone, kind.stride), num_classes, kind.stride, options
+    )
+
+
 def check_arguments(name: str, num_classes: int, backbone: str | None, in_channels: int) -> None:
     if name not in MODELS:
         raise UnknownNameError("model", name, MODELS)
@@ -139,17 +157,7 @@ def build_network(
     kind = MODELS[name]
     if kind.any_backbone:
         features = build_backbone(backbone or kind.backbone, kind.stride, backbone_weights)
-        return FCN(
-            features,
-            num_classes,
-            kind.stride,
-            upsampling=options.upsampling,
-            init=options.init,
-            skip_init=options.skip_init,
-            placement=options.placement,
-            border=options.border,
-            score_relu=options.score_relu,
-        )
+        return fcn_over(features, num_classes, kind.stride, options)
     if options != FcnOptions():
         raise InputError(
             f"model {name!r} is as its source describes it: upsampling, init, skip_init, placement, border and score_relu "
@@ -166,6 +174,20 @@ def build_network(
         return load_caffe_weights(CaffeAlexNet(num_classes), backbone_weights)
     fcn = CaffeFCN(num_classes, kind.stride, at_once=name.endswith("atonce"))
     return load_caffe_weights(fcn, backbone_weights)
+
+
+def fcn_over(features: Backbone, num_classes: int, stride: int, options: FcnOptions) -> FCN:
+    return FCN(
+        features,
+        num_classes,
+        stride,
+        upsampling=options.upsampling,
+        init=options.init,
+        skip_init=options.skip_init,
+        placement=options.placement,
+        border=options.border,
+        score_relu=options.score_relu,
+    )
 
 
 def preprocessing_for(name: str, in_channels: int = 3) -> Preprocessing:

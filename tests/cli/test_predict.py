@@ -80,6 +80,10 @@ def test_refinement(capsys, bundle, picture, tmp_path):
         (["--tile", "big"], "expected auto, whole, or a multiple of 32"),
         (["--tile", "64", "--overlap", "some"], "is not one of 'exact', 'mean', 'gaussian'"),
         (["--backbone-weights", "none"], "has no meaning for the model"),
+        (["--shard", "3/2"], "expected I/N with I from 1 to N"),
+        (["--shard", "0/2"], "expected I/N with I from 1 to N"),
+        (["--shard", "half"], "expected I/N with I from 1 to N"),
+        (["--batch-size", "0"], "0 is not in the range"),
     ],
 )
 def test_options_that_do_not_go_together(capsys, bundle, picture, tmp_path, options, message):
@@ -88,12 +92,78 @@ def test_options_that_do_not_go_together(capsys, bundle, picture, tmp_path, opti
     assert message in " ".join(err.split())
 
 
-@pytest.mark.parametrize("option", [["--save", "mask"], ["--tile", "whole"], ["--refine", "none"]])
+@pytest.mark.parametrize(
+    "option",
+    [
+        ["--save", "mask"],
+        ["--tile", "whole"],
+        ["--refine", "none"],
+        ["--batch-size", "2"],
+        ["--shard", "1/2"],
+    ],
+)
 def test_a_classifier_takes_no_segmentation_options(capsys, picture, tmp_path, option):
     args = ["predict", "test_resnet", picture, "--out", tmp_path, "--backbone-weights", "none"]
     code, _, err = call(capsys, *args, *option)
     assert code == 2
     assert f"Invalid value for {option[0]}: has no meaning for an ImageNet classifier" in err
+
+
+def test_a_second_call_goes_on_where_the_first_one_stopped(capsys, bundle, picture, tmp_path):
+    broken = tmp_path / "broken.png"
+    broken.write_bytes(picture.read_bytes()[:500])
+    args = ["predict", bundle, picture, broken, "--out", tmp_path / "out", "--json"]
+    code, out, err = call(capsys, *args)
+    assert code == 1
+    assert "1 of 2 pictures labelled, in" in err
+    assert str(broken) in err
+    first = [json.loads(line) for line in out.splitlines()]
+    Image.open(picture).save(broken)
+    code, out, err = call(capsys, *args)
+    assert code == 0
+    assert "2 of 2 pictures labelled, 1 of them in an earlier run and skipped now, in" in err
+    again = [json.loads(line) for line in out.splitlines()]
+    assert again[0] == {**first[0], "skipped": True}
+    assert "skipped" not in again[1]
+    assert "earlier run" not in call(capsys, *args, "--tile", "64", "--overlap", "mean")[2]
+
+
+def test_shards_and_batches(capsys, bundle, tmp_path):
+    (tmp_path / "in").mkdir()
+    for index in range(5):
+        Image.new("RGB", (40, 30), (50 * index, 9, 9)).save(tmp_path / "in" / f"{index}.png")
+    for shard, count in (("1/2", 3), ("2/2", 2)):
+        args = ["predict", bundle, tmp_path / "in", "--out", tmp_path / "out", "--batch-size", "2"]
+        code, _, err = call(capsys, *args, "--shard", shard)
+        assert code == 0
+        assert f"{count} of {count} pictures labelled" in err
+    assert sorted(file.stem for file in (tmp_path / "out" / "masks").iterdir()) == list("01234")
+    names = {file.name for file in (tmp_path / "out").glob("*.jsonl")}
+    assert names == {"predictions-1-of-2.jsonl", "predictions-2-of-2.jsonl"}
+
+
+def test_rasters_and_videos_among_pictures(capsys, bundle, picture, tmp_path):
+    rasterio = pytest.importorskip("rasterio", reason="rasterio is not installed")
+    av = pytest.importorskip("av", reason="PyAV is not installed")
+    place = rasterio.Affine(1, 0, 5e5, 0, -1, 5e6)
+    with rasterio.open(
+        tmp_path / "map.tif", "w", driver="GTiff", height=60, width=50, count=3, dtype="uint8", crs="EPSG:32633",
+        transform=place,
+    ) as target:  # fmt: skip
+        target.write(np.zeros((3, 60, 50), np.uint8))
+    with av.open(str(tmp_path / "clip.mp4"), "w") as container:
+        stream = container.add_stream("mpeg4", rate=25)
+        stream.height, stream.width, stream.pix_fmt = 48, 64, "yuv420p"
+        container.mux(
+            stream.encode(av.VideoFrame.from_ndarray(np.zeros((48, 64, 3), np.uint8), format="rgb24"))
+        )
+        container.mux(stream.encode(None))
+    code, _, err = call(capsys, "predict", bundle, tmp_path, picture, "--out", tmp_path / "out")
+    assert (code, "3 of 3 pictures labelled" in err) == (0, True), err
+    for file in ("masks/map.tif", "masks/photo.png", "masks/clip/000000.png", "videos/clip.mp4"):
+        assert (tmp_path / "out" / file).exists(), file
+    with rasterio.open(tmp_path / "out" / "masks" / "map.tif") as mask:
+        assert mask.transform == place
 
 
 def test_a_classifier_that_cannot_be_slid(capsys, picture, tmp_path):

@@ -1,14 +1,19 @@
 """fullconv predict"""
 
 import re
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
 from click.core import ParameterSource
 
-KINDS = ("mask", "overlay", "scores", "json")
+OF_SEGMENTERS = ("save", "tile", "overlap", "tta", "engine", "refine", "extra", "batch_size", "shard")
+"""Options that mean nothing to a classifier."""
+
+KINDS = ("mask", "overlay", "before-after", "confidence", "entropy", "scores", "json")
 
 
 @click.command()
@@ -65,8 +70,28 @@ KINDS = ("mask", "overlay", "scores", "json")
     metavar="none|pretrained|FILE",
     help="Of an ImageNet classifier.",
 )
+@click.option(
+    "--batch-size",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Pictures of one size that go through the network in one pass; more than 1 pays on a GPU.",
+)
+@click.option(
+    "--shard",
+    default="1/1",
+    show_default=True,
+    metavar="I/N",
+    help="Only every N-th file from the I-th on, so that N processes share the work.",
+)
 @click.option("--device", default="auto", show_default=True)
-@click.option("--precision", type=click.Choice(["auto", "fp32", "bf16"]), default="auto", show_default=True)
+@click.option(
+    "--precision",
+    type=click.Choice(["auto", "fp32", "bf16", "int8"]),
+    default="auto",
+    show_default=True,
+    help="int8: the version that 'fullconv quantize' makes.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per picture on stdout.")
 @click.pass_context
 def predict(
@@ -82,6 +107,8 @@ def predict(
     refine: str,
     extra: Path | None,
     backbone_weights: str,
+    batch_size: int,
+    shard: str,
     device: str,
     precision: str,
     as_json: bool,
@@ -89,57 +116,106 @@ def predict(
     """Label every pixel of the pictures in SOURCE: files, folders, or quoted globs.
 
     Writes OUT/masks/NAME.png (class ids, exactly the picture's size), OUT/overlays/NAME.jpg and OUT/predictions.jsonl. A
-    picture that cannot be read is listed and does not stop the others; the exit code is then 1.
+    picture that cannot be read is listed and does not stop the others; the exit code is then 1. The same command goes on
+    where it was interrupted.
+
+    GeoTIFFs and TIFFs of any size become GeoTIFFs in OUT/masks. Videos become OUT/videos/NAME.mp4, NAME.jsonl and a mask
+    per frame.
 
     MODEL may also be an ImageNet classifier, "torchvision/NAME" or a timm name: then OUT/heatmaps/NAME.jpg shows where in
     the picture it sees its five most probable classes.
 
     \b
     fullconv predict runs/first new/*.jpg --out predictions
+    fullconv predict runs/first map.tif --out predictions
     fullconv predict torchvision/mobilenet_v2 photo.jpg --out heat
     """
     from fullconv.inference.classifiers import is_classifier_name, load_named_classifier
-    from fullconv.inference.folder import find_pictures, predict_files
+    from fullconv.inference.folder import LABELLED, find_pictures, predict_files
     from fullconv.inference.heatmaps import HeatMapper, heat_map_files
     from fullconv.inference.segmenter import load
 
-    kinds, sides = parse_kinds(save), parse_tile(tile)
+    kinds, sides, part = parse_kinds(save), parse_tile(tile), parse_shard(shard)
     if is_classifier_name(model):
-        refuse_given(
-            ctx, ("save", "tile", "overlap", "tta", "engine", "refine", "extra"), "an ImageNet classifier"
-        )
+        refuse_given(ctx, OF_SEGMENTERS, "an ImageNet classifier")
         pictures = find_pictures(source)
         mapper = HeatMapper(load_named_classifier(model, backbone_weights), device, precision)
-        show(heat_map_files(mapper, pictures, out), len(pictures), out, as_json)
+        show(lambda progress: heat_map_files(mapper, pictures, out), len(pictures), out, as_json)
     else:
         refuse_given(ctx, ("backbone_weights",), f"the model {model}")
-        pictures = find_pictures(source)
-        segmenter = load(model, device, precision, sides, overlap, tta, refine, engine)
-        show(predict_files(segmenter, pictures, out, kinds, extra), len(pictures), out, as_json)
+        files = find_pictures(source, LABELLED, but=out)
+        label = partial(
+            predict_files, load(model, device, precision, sides, overlap, tta, refine, engine), files, out, kinds, extra,
+            batch_size=batch_size, shard=part, model_id=digest_of(model),
+        )  # fmt: skip
+        count = len(files[part[0] - 1 :: part[1]])
+        show(lambda progress: label(progress=progress), count, out, as_json)
 
 
-def show(records: Iterable[dict[str, Any]], count: int, out: Path, as_json: bool) -> None:
+def digest_of(model: str) -> str:
+    """Tells one model from another: by the file that holds the digest of its weights and all else there is to know of it."""
+    import hashlib
+
+    from fullconv.bundle import MANIFEST, find_bundle
+
+    return hashlib.sha256((find_bundle(model) / MANIFEST).read_bytes()).hexdigest()
+
+
+def show(
+    label: Callable[[Callable[[str], None]], Iterable[dict[str, Any]]], count: int, out: Path, as_json: bool
+) -> None:
     """Shows the work as it goes, and at the end what became of it.
+
+    Args:
+        label: takes what is to be told how far a large file is; yields the records.
+        count: how many there will be.
+        out: where the results are.
+        as_json: prints the records.
 
     Raises:
         FullconvError: a picture could not be labelled.
     """
-    from fullconv.cli.console import print_json, progress_bar, say
+    from fullconv.cli.console import PLAIN_SECONDS, print_json, progress_bar, say
     from fullconv.errors import FullconvError
 
-    failed = 0
+    failed = skipped = 0
+    spoke = time.monotonic()
     with progress_bar("pictures") as bar:
         task = bar.add_task("predicting", total=count, figures="")
-        for record in records:
-            bar.advance(task)
+
+        def progress(text: str) -> None:
+            nonlocal spoke
+            bar.update(task, figures=text)
+            if not bar.console.is_terminal and time.monotonic() - spoke > PLAIN_SECONDS:
+                say(text)
+                spoke = time.monotonic()
+
+        for record in label(progress):
+            bar.update(task, advance=1, figures="")
+            skipped += "skipped" in record
             if "error" in record:
                 failed += 1
                 bar.console.print(f"error: {record['error']}", highlight=False, markup=False, soft_wrap=True)
             if as_json:
                 print_json(record)
-    say(f"{count - failed} of {count} pictures labelled, in {out}")
+    earlier = f", {skipped} of them in an earlier run and skipped now" if skipped else ""
+    say(f"{count - failed} of {count} pictures labelled{earlier}, in {out}")
     if failed:
         raise FullconvError(f"{failed} of {count} pictures could not be labelled; they are listed above")
+
+
+def parse_shard(shard: str) -> tuple[int, int]:
+    """
+    >>> parse_shard("2/8")
+    (2, 8)
+    """
+    found = re.fullmatch(r"(\d+)/(\d+)", shard)
+    number, count = (int(found[1]), int(found[2])) if found else (0, 0)
+    if not 1 <= number <= count:
+        raise click.BadParameter(
+            f"{shard!r}; expected I/N with I from 1 to N, for example 2/8", param_hint="--shard"
+        )
+    return number, count
 
 
 def parse_kinds(save: str) -> set[str]:

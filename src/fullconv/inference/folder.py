@@ -1,28 +1,44 @@
-"""Predictions for many files, written as they come."""
+"""Predictions for many files, pictures, rasters and videos, written as they come."""
 
 import glob
-import io
-import json
-import time
-from collections.abc import Iterator, Sequence
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
+import fullconv
 from fullconv.data.files import files_by_key
-from fullconv.data.masks import write_mask
 from fullconv.data.pictures import SUFFIXES
-from fullconv.drawing import save_jpeg
-from fullconv.errors import InputError, PictureError
-from fullconv.inference.segmenter import Prediction, Segmenter
-from fullconv.storage import write_atomically, write_text_atomically
+from fullconv.errors import InputError
+from fullconv.inference.journal import Journal
+from fullconv.inference.outputs import Job, Record, Task, files_of
+from fullconv.inference.pipeline import label_pictures
+from fullconv.inference.rasters import label_rasters, raster_files
+from fullconv.inference.segmenter import Segmenter
+from fullconv.inference.tiffs import is_raster
+from fullconv.inference.video import VIDEO_SUFFIXES, label_videos, video_files
 
-FOLDERS = {"mask": "masks", "overlay": "overlays", "scores": "scores"}
+LABELLED = SUFFIXES | VIDEO_SUFFIXES
+"""Files with these ends are taken where a folder is searched."""
+
+LABEL: dict[str, Callable[[Task, Iterable[Job]], Iterator[Record]]] = {
+    "picture": label_pictures,
+    "raster": label_rasters,
+    "video": label_videos,
+}
+"""Kind of file -> what labels such files."""
 
 
-def find_pictures(sources: Sequence[str]) -> list[Path]:
-    """The picture files that files, folders and globs name, each once, in order.
+def find_pictures(
+    sources: Sequence[str], suffixes: frozenset[str] = SUFFIXES, but: Path | None = None
+) -> list[Path]:
+    """The files that files, folders and globs name, each once, in order.
+
+    Args:
+        sources: names.
+        suffixes: the files that are taken out of folders.
+        but: a folder that may lie in one of these and is left out.
 
     Raises:
         InputError: a source that names nothing.
@@ -31,15 +47,18 @@ def find_pictures(sources: Sequence[str]) -> list[Path]:
     for source in sources:
         path = Path(source)
         if path.is_dir():
-            files = sorted(file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES)
+            files = sorted(file for file in path.rglob("*") if file.suffix.lower() in suffixes)
         elif path.exists():
             files = [path]
         else:
             files = sorted(Path(name) for name in glob.glob(source, recursive=True) if Path(name).is_file())
+        if but is not None and files != [path]:
+            own = os.path.abspath(but) + os.sep
+            files = [file for file in files if not os.path.abspath(file).startswith(own)]
         if not files:
             what = "holds no picture" if path.is_dir() else "does not exist"
             raise InputError(
-                f"{source} {what}; expected picture files ({', '.join(sorted(SUFFIXES))}), folders or globs"
+                f"{source} {what}; expected picture files ({', '.join(sorted(suffixes))}), folders or globs"
             )
         found.update(dict.fromkeys(files))
     return list(found)
@@ -47,69 +66,95 @@ def find_pictures(sources: Sequence[str]) -> list[Path]:
 
 def predict_files(
     segmenter: Segmenter,
-    pictures: Sequence[Path],
+    sources: Sequence[Path],
     out: Path,
     kinds: set[str],
     extra: Path | None = None,
-) -> Iterator[dict[str, Any]]:
-    """Labels each file, writes what `kinds` asks for ("mask", "overlay", "scores", "json"), and yields its record.
+    *,
+    batch_size: int = 1,
+    shard: tuple[int, int] = (1, 1),
+    model_id: str | None = None,
+    progress: Callable[[str], None] = lambda text: None,
+) -> Iterator[Record]:
+    """Labels each file, writes what `kinds` asks for ("mask", "overlay", "scores", "json"), and yields its record, in order.
 
-    A record holds "source", "height", "width", "classes" (name: share), "seconds" and "mask", or "source" and "error".
-    Further heads have masks, overlays and scores in folders that end in their name, and records of their own in "heads".
+    A record holds "source", the files of each kind, "height", "width", "classes" (name: share) and "seconds", or "source"
+    and "error". Further heads have masks, overlays and scores in folders that end in their name, and records of their own in
+    "heads". With "json" among the kinds, the records are lines of `out`/predictions.jsonl, written as they come.
 
     Args:
+        segmenter: labels them.
+        sources: pictures, rasters (see `rasters`) and videos (see `video`).
+        out: the folder to write into; made where it is missing.
+        kinds: what is written.
         extra: a folder with the files of the further channels, named like the pictures.
+        batch_size: so many pictures of one size, one after the other, go through the network in one pass.
+        shard: (I, N) takes every N-th file from the I-th on, counted from 1, so that N processes can share a list; the records
+            are then in predictions-I-of-N.jsonl.
+        model_id: tells this model from others. With it a run that was interrupted goes on: files that `out` already holds the
+            results of, from the same model and the same options, are not labelled again; their records say "skipped". It
+            needs "json" among the kinds.
+        progress: is told how far a large file is.
+
+    Raises:
+        StorageError: the disk is full or may not be written.
     """
-    companions = files_by_key(extra) if extra is not None else {}
     out.mkdir(parents=True, exist_ok=True)
-    names = unique_names(pictures)
-    records = []
-    for picture, name in zip(pictures, names, strict=True):
-        began = time.perf_counter()
-        record: dict[str, Any] = {"source": str(picture)}
-        try:
-            if extra is not None and picture.stem not in companions:
-                raise PictureError(
-                    f"{picture}: its further channels are missing; expected {extra / picture.stem}.png"
-                )
-            prediction = segmenter.predict(picture, companions.get(picture.stem))
-            height, width = prediction.label_map.shape
-            seconds = time.perf_counter() - began
-            if "mask" in kinds:
-                record["mask"] = f"masks/{name}.png"
-            record |= {
-                "height": height,
-                "width": width,
-                "classes": prediction.fractions(),
-                "seconds": round(seconds, 4),
-            }
-            write_prediction(prediction, out, name, kinds, "")
-            for head, part in prediction.heads.items():
-                write_prediction(part, out, name, kinds, f"_{head}")
-                record.setdefault("heads", {})[head] = {"classes": part.fractions()}
-        except InputError as error:
-            record["error"] = str(error)
-        records.append(record)
-        yield record
-    if "json" in kinds:
-        write_text_atomically(
-            out / "predictions.jsonl", "".join(json.dumps(record) + "\n" for record in records)
+    number, count = shard
+    jobs = jobs_of(sources, extra)[number - 1 :: count]
+    identity = None if model_id is None else {"model": model_id, "kinds": sorted(kinds), **options(segmenter)}
+    task = Task(segmenter, out, frozenset(kinds), batch_size, identity, progress)
+    if "json" not in kinds:
+        for kind, some in groupby(jobs, kind_of):
+            yield from LABEL[kind](task, some)
+        return
+    suffix = "" if count == 1 else f"-{number}-of-{count}"
+    with Journal(out, jobs, identity, lambda job: expected_files(job, task.kinds), suffix) as journal:
+        for kind, some in groupby(
+            jobs, lambda job: "" if str(job.source) in journal.earlier else kind_of(job)
+        ):
+            if not kind:
+                yield from ({**journal.earlier[str(job.source)], "skipped": True} for job in some)
+                continue
+            for record in LABEL[kind](task, some):
+                journal.append(record)
+                yield record
+
+
+def jobs_of(sources: Sequence[Path], extra: Path | None) -> list[Job]:
+    companions = files_by_key(extra) if extra is not None else {}
+    return [
+        Job(
+            source, name, None if extra is None else companions.get(source.stem, extra / f"{source.stem}.png")
         )
+        for source, name in zip(sources, unique_names(sources), strict=True)
+    ]
 
 
-def write_prediction(prediction: Prediction, out: Path, name: str, kinds: set[str], suffix: str) -> None:
-    """The files of one head, in folders that end in `suffix`."""
-    folders = {kind: out / f"{folder}{suffix}" for kind, folder in FOLDERS.items() if kind in kinds}
-    for folder in folders.values():
-        folder.mkdir(parents=True, exist_ok=True)
-    if "mask" in kinds:
-        write_mask(folders["mask"] / f"{name}.png", prediction.label_map, prediction.labels)
-    if "overlay" in kinds:
-        save_jpeg(prediction.overlay(), folders["overlay"] / f"{name}.jpg", quality=90)
-    if "scores" in kinds:
-        buffer = io.BytesIO()
-        np.save(buffer, prediction.scores().astype(np.float16))
-        write_atomically(folders["scores"] / f"{name}.npy", buffer.getvalue())
+def kind_of(job: Job) -> str:
+    if job.source.suffix.lower() in VIDEO_SUFFIXES:
+        return "video"
+    return "raster" if is_raster(job.source) else "picture"
+
+
+def expected_files(job: Job, kinds: frozenset[str]) -> dict[str, str]:
+    """Kind -> what a job writes, relative to the run's folder."""
+    return {"picture": files_of, "raster": raster_files, "video": video_files}[kind_of(job)](job.name, kinds)
+
+
+def options(segmenter: Segmenter) -> dict[str, Any]:
+    """What decides the labels besides the model."""
+    engine, tiler = segmenter.engine, segmenter.tiler
+    return {
+        "version": fullconv.__version__,
+        "engine": engine.name,
+        "device": engine.device.type,
+        "precision": engine.precision,
+        "passes": getattr(engine, "passes", None),
+        "tile": tiler.tile,
+        "overlap": tiler.overlap,
+        "refine": segmenter.refine,
+    }
 
 
 def unique_names(pictures: Sequence[Path]) -> list[str]:
@@ -119,12 +164,13 @@ def unique_names(pictures: Sequence[Path]) -> list[str]:
     ['x', 'x_2', 'x_3', 'y']
     """
     taken: set[str] = set()
+    numbers: dict[str, int] = {}
     names = []
     for picture in pictures:
-        name, number = picture.stem, 1
+        name = picture.stem
         while name in taken:
-            number += 1
-            name = f"{picture.stem}_{number}"
+            numbers[picture.stem] = numbers.get(picture.stem, 1) + 1
+            name = f"{picture.stem}_{numbers[picture.stem]}"
         taken.add(name)
         names.append(name)
     return names

@@ -1,0 +1,112 @@
+"""The convolutions of an FCN, on their way into another engine.
+
+Only `FCN.score_maps` leaves torch, as an ONNX model with free batch, height and width; OpenVINO and ONNX Runtime both read
+it. Fusing and upsampling the small score maps stays here, so no arithmetic on sizes is ever traced.
+"""
+
+import hashlib
+import io
+
+import torch
+from torch import Tensor, nn
+
+import fullconv
+from fullconv.errors import ConfigError
+from fullconv.inference.engines.cache import kept
+from fullconv.inference.engines.packages import imported, quiet
+from fullconv.inference.engines.torch_engine import first_channels
+from fullconv.models.fcn import FCN
+from fullconv.models.scoring import ScoreMapsFunction
+
+INPUT = "pictures"
+PROOF_HW = (131, 97)
+TOLERANCES = {"fp32": 1e-4, "bf16": 0.1}
+"""By precision, how far an engine may be off torch in float32, as a share of the largest score."""
+
+
+class Convolutions(nn.Module):
+    """(N, C, H, W) to the scores of each stride, the coarsest first."""
+
+    def __init__(self, model: FCN) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, pictures: Tensor) -> tuple[Tensor, ...]:
+        return tuple(self.model.score_maps(pictures))
+
+
+def the_fcn(model: nn.Module, engine: str) -> FCN:
+    """The model, in eval mode and on the CPU.
+
+    Raises:
+        ConfigError: it is no FCN.
+    """
+    if not isinstance(model, FCN):
+        raise ConfigError(
+            f"{engine} runs FCNs (fcn32s, fcn16s, fcn8s, fcn4s); got a {type(model).__name__}; use --engine torch"
+        )
+    return model.eval().cpu()
+
+
+def onnx_of(model: FCN) -> bytes:
+    """The convolutions as an ONNX model; converted once for the same weights, then read from the cache.
+
+    Raises:
+        ConfigError: they cannot be converted, or a package for it is not installed.
+    """
+    return kept(f"{fingerprint(model)}.onnx", lambda: converted(model))
+
+
+def fingerprint(model: FCN) -> str:
+    """The SHA-256 of the weights and of all else that a conversion depends on."""
+    versions = f"{fullconv.__version__} {torch.__version__}"
+    digest = hashlib.sha256(f"{versions} {model.strides} {model.score_relu} {model}".encode())
+    for name, tensor in sorted(model.state_dict().items()):
+        digest.update(f"{name} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.detach().contiguous().view(-1).numpy())
+    return digest.hexdigest()
+
+
+def converted(model: FCN) -> bytes:
+    imported("onnx")
+    imported("onnxscript")
+    size = max(256, model.backbone.smallest)
+    # Sides of one length, or a batch of one, could be taken for constants.
+    example = torch.zeros(2, first_channels(model), size, size + 32)
+    free = torch.export.Dim.DYNAMIC
+    buffer = io.BytesIO()
+    try:
+        with quiet():
+            program = torch.onnx.export(
+                Convolutions(model).eval(),
+                (example,),
+                dynamo=True,
+                dynamic_shapes=({0: free, 2: free, 3: free},),
+                input_names=[INPUT],
+                verbose=False,
+            )
+            assert program is not None
+            program.save(buffer)
+    except Exception as error:  # the exporter raises what the network's own code raises, too
+        raise ConfigError(
+            f"the convolutions of this {type(model).__name__} cannot be converted to ONNX; use --engine torch"
+        ) from error
+    return buffer.getvalue()
+
+
+def prove(model: FCN, run: ScoreMapsFunction, engine: str, precision: str) -> None:
+    """Compares what an engine says of noise with what torch says of it in float32.
+
+    Raises:
+        ConfigError: they differ.
+    """
+    size_hw = [max(side, model.backbone.smallest) for side in PROOF_HW]
+    noise = torch.randn(1, first_channels(model), *size_hw, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        wanted = model.score_maps(noise)
+    for scores, want in zip(run(noise), wanted, strict=True):
+        if (
+            scores.shape != want.shape
+            or not (scores - want).abs().max() <= TOLERANCES[precision] * want.abs().max()
+        ):
+            raise ConfigError(f"{engine} computes other scores than torch for this network; use --engine torch")

@@ -1,0 +1,148 @@
+"""OpenVINO and ONNX Runtime say what torch says, at any size."""
+
+import logging
+import subprocess
+import sys
+
+import pytest
+import torch
+from torch import nn
+
+from fullconv.errors import ConfigError
+from fullconv.inference.engines import convolutions
+from fullconv.inference.engines.convolutions import fingerprint, onnx_of, prove
+from fullconv.inference.engines.onnxruntime_engine import OnnxRuntimeEngine
+from fullconv.inference.engines.openvino_engine import OpenVinoEngine, computes_bf16
+from fullconv.models.build import build_model
+from fullconv.models.fcn import FCN
+from fullconv.models.scoring import score_maps_of
+
+SIZES_HW = [(1, 50), (131, 97), (203, 333)]
+
+
+@pytest.fixture(scope="module", params=["openvino", "onnxruntime"])
+def engine_class(request):
+    pytest.importorskip(request.param)
+    return {"openvino": lambda model: OpenVinoEngine(model, "fp32"), "onnxruntime": OnnxRuntimeEngine}[
+        request.param
+    ]
+
+
+def noise(*shape: int) -> torch.Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(sum(shape)))
+
+
+@pytest.mark.parametrize("size_hw", SIZES_HW)
+def test_scores_and_labels_are_torchs(engine_class, fcn, size_hw):
+    pictures = noise(2, 3, *size_hw)
+    with torch.inference_mode():
+        wanted = fcn(pictures)
+    for score_map, want in zip(engine_class(fcn)(pictures), wanted, strict=True):
+        assert score_map.size_hw == size_hw
+        torch.testing.assert_close(score_map.logits(), want, rtol=0, atol=1e-4 * float(want.abs().max()))
+        best, second = want.topk(2, dim=0).values
+        clear = best - second > 1e-3
+        assert clear.float().mean() > 0.9
+        assert torch.equal(score_map.labels().long()[clear], want.argmax(0)[clear])
+
+
+def test_fixed_upsampling_stays_coarse_and_further_channels_go_in(engine_class):
+    torch.manual_seed(1)
+    model = build_model("fcn32s", num_classes=3, backbone="test_resnet", in_channels=4).eval()
+    pictures = noise(1, 4, 75, 101)
+    (got,) = engine_class(model)(pictures)
+    with torch.inference_mode():
+        (want,) = score_maps_of(model, pictures)
+    assert got.scores.shape == want.scores.shape == (3, 3, 4)
+    assert got.placement_hw == want.placement_hw
+    torch.testing.assert_close(got.scores, want.scores, rtol=0, atol=1e-4 * float(want.scores.abs().max()))
+
+
+def test_memory_order_and_views_of_pictures_do_not_matter(engine_class, fcn):
+    engine = engine_class(fcn)
+    pictures = noise(2, 3, 80, 70)
+    (want, _) = engine(pictures)
+    for same in (pictures.contiguous(memory_format=torch.channels_last), pictures.flip(3).flip(3)):
+        torch.testing.assert_close(engine(same)[0].scores, want.scores, rtol=0, atol=1e-5)
+    (one,) = engine(pictures[:1])
+    torch.testing.assert_close(one.scores, want.scores, rtol=0, atol=1e-4)
+
+
+def test_a_second_start_converts_nothing(engine_class, fcn, monkeypatch):
+    engine_class(fcn)
+
+    def refuse(model: FCN) -> bytes:
+        raise AssertionError("converted again")
+
+    monkeypatch.setattr(convolutions, "converted", refuse)
+    engine_class(fcn)
+
+
+def test_other_weights_and_other_networks_have_other_fingerprints(fcn):
+    torch.manual_seed(0)
+    names = {
+        fingerprint(build_model("fcn16s", num_classes=5, backbone="test_resnet", score_relu=relu).eval())  # type: ignore
+        for relu in (False, True, False)
+    }
+    assert len(names | {fingerprint(fcn)}) == 4
+    assert fingerprint(fcn) == fingerprint(fcn)
+
+
+def test_what_a_conversion_says_stays_inside(fcn, capfd):
+    root = logging.root.manager.disable
+    converted = convolutions.converted(fcn)
+    assert len(converted) > 10_000
+    assert capfd.readouterr() == ("", "")
+    assert logging.root.manager.disable == root
+
+
+@pytest.mark.parametrize("name", ["fcn_alexnet", "caffe_voc_fcn8s"])
+def test_other_models_are_refused(engine_class, name):
+    with pytest.raises(ConfigError, match=r"runs FCNs \(.*\); got a \w+; use --engine torch$"):
+        engine_class(nn.Conv2d(3, 2, 1))
+
+
+def test_a_network_that_cannot_be_converted_is_refused(fcn, monkeypatch):
+    def by_value(pictures: torch.Tensor) -> list[torch.Tensor]:
+        return [pictures] if pictures.sum() > 0 else [-pictures]
+
+    monkeypatch.setattr(fcn, "score_maps", by_value)
+    with pytest.raises(ConfigError, match="cannot be converted to ONNX; use --engine torch"):
+        convolutions.converted(fcn)
+
+
+def test_an_engine_that_computes_something_else_is_refused(fcn):
+    with torch.inference_mode():
+        prove(fcn, fcn.score_maps, "it", "fp32")  # type: ignore
+        with pytest.raises(ConfigError, match="it computes other scores than torch for this network"):
+            prove(fcn, lambda x: [scores + 0.01 for scores in fcn.score_maps(x)], "it", "fp32")  # type: ignore
+
+
+def test_bf16_where_the_cpu_computes_it(fcn):
+    pytest.importorskip("openvino")
+    if not computes_bf16():
+        pytest.skip("this CPU computes no bf16")
+    pictures = noise(1, 3, 131, 97)
+    (got,) = OpenVinoEngine(fcn, "bf16")(pictures)
+    with torch.inference_mode():
+        want = fcn(pictures)[0]
+    assert (got.logits() - want).abs().max() < 0.1 * want.abs().max()
+
+
+def test_nothing_is_reported_over_the_network():
+    """In a process of its own: NNCF reports nothing under pytest anyway."""
+    code = (
+        "import sys; from fullconv.inference.engines.packages import imported\n"
+        "imported('openvino').Core(); imported('nncf')\n"
+        "from openvino.tools.ovc import telemetry_utils; from nncf.telemetry import wrapper\n"
+        "assert 'openvino_telemetry' not in sys.modules\n"
+        "assert 'stub' in telemetry_utils.tm.__name__, telemetry_utils.tm\n"
+        "assert not isinstance(wrapper.telemetry, wrapper.NNCFTelemetry), wrapper.telemetry\n"
+    )
+    for package in ("openvino", "nncf"):
+        pytest.importorskip(package)
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+
+
+def test_onnx_of_reads_what_was_kept(fcn):
+    assert onnx_of(fcn) == onnx_of(fcn)

@@ -1,6 +1,7 @@
 """Whole pictures against a network whose answer is known."""
 
 import sys
+import threading
 from dataclasses import replace
 from types import ModuleType
 
@@ -10,10 +11,11 @@ import torch
 from PIL import Image
 from torch import nn
 
-from fullconv.data.samples import Sample
-from fullconv.errors import DataError
+from fullconv.data.samples import Sample, read_sample
+from fullconv.errors import PictureError
 from fullconv.evaluation import evaluate, picture_score_map, shown_indices
 from fullconv.labels import Head, LabelSet
+from fullconv.metrics import Scores
 from fullconv.preprocessing import Preprocessing
 
 PLAIN = Preprocessing(mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
@@ -140,12 +142,54 @@ def test_refined_and_unrefined_figures_come_from_one_pass(samples, monkeypatch):
     assert 0 < figures["refinement"]["seconds_per_image"] < 1
 
 
-def test_a_fault_is_named_and_the_mode_restored(samples):
-    samples[1].mask.unlink()
-    model = Brightest().train()
-    with pytest.raises((DataError, ValueError), match="1_mask"):
-        evaluate(model, samples, LABELS, PLAIN, CPU, "fp32")
+class Reddest(nn.Module):
+    """Often wrong, and otherwise for each picture."""
+
+    def forward(self, pictures):
+        return pictures * torch.tensor([3.0, 1.0, 1.0]).view(1, 3, 1, 1) + pictures.roll(1, dims=3)
+
+
+def test_what_is_done_side_by_side_counts_and_tells_as_one_picture_after_another(samples):
+    many = [samples[index % 3] for index in (0, 2, 1, 1, 0, 2, 2, 0, 1)]
+    told, scores, threads = [], Scores(3), threading.active_count()
+    evaluation = evaluate(Reddest(), many, LABELS, PLAIN, CPU, "fp32", lambda *each: told.append(each))
+    for index, sample in enumerate(many):
+        picture, truth = read_sample(sample, LABELS)
+        label_map = picture_score_map(Reddest(), picture, PLAIN, CPU, "fp32").labels().numpy()
+        scores.update(label_map, truth)
+        assert told[index][0] == index
+        for array, expected in zip(told[index][1:], (picture, label_map, truth), strict=True):
+            assert (array == expected).all()
+    assert len(told) == len(many)
+    assert evaluation.summary("val") == scores.summary(LABELS.names, len(many), "val")
+    assert 0 < evaluation.scores.confusion.mean_iou < 1
+    assert threading.active_count() == threads
+
+
+def test_no_samples_measure_nothing():
+    assert evaluate(Brightest(), [], LABELS, PLAIN, CPU, "fp32").summary("val")["mean_iou"] is None
+
+
+@pytest.mark.parametrize("broken", [0, 1, 2])
+def test_a_fault_is_named_and_the_mode_restored(samples, broken):
+    samples[broken].mask.unlink()
+    model, seen, threads = Brightest().train(), [], threading.active_count()
+    with pytest.raises(PictureError, match=f"{broken}_mask.png: no such file"):
+        evaluate(model, samples, LABELS, PLAIN, CPU, "fp32", lambda index, *_: seen.append(index))
     assert model.training
+    assert seen == list(range(len(seen)))
+    assert threading.active_count() == threads
+
+
+def test_a_caller_may_stop_it(samples):
+    def stop(index, picture, label_map, truth):
+        raise KeyboardInterrupt
+
+    model, threads = Brightest().train(), threading.active_count()
+    with pytest.raises(KeyboardInterrupt):
+        evaluate(model, samples * 9, LABELS, PLAIN, CPU, "fp32", stop)
+    assert model.training
+    assert threading.active_count() == threads
 
 
 def test_scores_are_float32_and_ties_go_to_the_first_class():

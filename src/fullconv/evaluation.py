@@ -1,9 +1,13 @@
 """Labelling whole pictures at their native size, and measuring it."""
 
+import os
 import time
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from itertools import cycle, islice
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 import torch
@@ -22,6 +26,15 @@ NUM_SHOWN = 6
 Refine = Literal["none", "crf"]
 Shown = tuple[np.ndarray, np.ndarray, np.ndarray]
 """A picture, its predicted label map, and its truth."""
+
+Labelled = tuple[np.ndarray, np.ndarray, list[np.ndarray]]
+"""A picture, the truths of all heads, and the label maps of `Evaluation.measured`."""
+
+READERS = max(1, min(4, (os.cpu_count() or 1) // 2))
+"""Threads that read; decoding leaves Python's lock."""
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
 @dataclass
@@ -62,6 +75,20 @@ class Evaluation:
     def scores(self) -> Scores:
         """Of the first head."""
         return self.heads[0].scores
+
+    @property
+    def measured(self) -> list[Scores]:
+        """Of all heads; where refinement was asked for, of the refined label maps, then of the unrefined ones."""
+        unrefined = [each.unrefined for each in self.heads if each.unrefined is not None]
+        return [each.scores for each in self.heads] + unrefined
+
+    def count(self, labelled: Labelled) -> Shown:
+        """Adds a picture to all figures; returns what was counted for the first head."""
+        picture, truths, label_maps = labelled
+        for scores, label_map, truth in zip(self.measured, label_maps, cycle(truths), strict=False):
+            scores.update(label_map, truth)
+        self.num_images += 1
+        return picture, label_maps[0], truths[0]
 
     def summary(self, split: str) -> dict[str, Any]:
         """The figures of `Scores.summary`, and where there are such: `heads` by name, and the `refinement`.
@@ -126,6 +153,8 @@ def evaluate(
 ) -> Evaluation:
     """Predicts every sample at its native size and counts, over the whole split, what was taken for what.
 
+    While the network is at one picture, another thread reads the next ones and counts those before.
+
     Args:
         model: put in eval mode; left in the mode it was in. Its logits are those of `labels`, then of each head.
         samples: pictures with masks.
@@ -137,32 +166,55 @@ def evaluate(
     Raises:
         PictureError, DataError: a file that cannot be used, named.
     """
-    stride = getattr(model, "stride", None)
-    evaluation = Evaluation(
-        [
-            HeadScores(
-                head,
-                Scores(head.labels.num_classes, stride),
-                None if refine == "none" else Scores(head.labels.num_classes, stride),
-            )
-            for head in (Head("", labels), *heads)
-        ]
-    )
-    shown = set(shown_indices(len(samples)))
+    evaluation = nothing_measured((Head("", labels), *heads), getattr(model, "stride", None), refine)
+
+    def labelled(read: tuple[np.ndarray, np.ndarray]) -> Labelled:
+        picture, truths = read
+        score_map = picture_score_map(model, picture, preprocessing, device, precision)
+        return picture, truths, labels_of(evaluation, picture, score_map)
+
     was_training = model.training
     model.eval()
+    reading, counting = ThreadPoolExecutor(READERS), ThreadPoolExecutor(1)
     try:
-        for index, sample in enumerate(samples):
-            picture, truths = read_truths(sample, labels, heads)
-            score_map = picture_score_map(model, picture, preprocessing, device, precision)
-            label_maps = measure_picture(evaluation, picture, score_map, truths)
+        read = ahead(reading, lambda sample: read_truths(sample, labels, heads), samples, READERS + 1)
+        counted = ahead(counting, evaluation.count, map(labelled, read), 2)
+        shown = set(shown_indices(len(samples)))
+        for index, (picture, label_map, truth) in enumerate(counted):
             if index in shown:
-                evaluation.shown.append((picture, label_maps[0], truths[0]))
+                evaluation.shown.append((picture, label_map, truth))
             if seen is not None:
-                seen(index, picture, label_maps[0], truths[0])
+                seen(index, picture, label_map, truth)
     finally:
+        reading.shutdown(cancel_futures=True)
+        counting.shutdown(cancel_futures=True)
         model.train(was_training)
     return evaluation
+
+
+def nothing_measured(heads: Sequence[Head], stride: int | None, refine: Refine) -> Evaluation:
+    scores = [Scores(head.labels.num_classes, stride) for head in heads]
+    if refine == "none":
+        return Evaluation([HeadScores(head, each) for head, each in zip(heads, scores, strict=True)])
+    unrefined = [Scores(head.labels.num_classes, stride) for head in heads]
+    return Evaluation([HeadScores(*each) for each in zip(heads, scores, unrefined, strict=True)])
+
+
+def ahead(
+    threads: Executor, function: Callable[[Item], Result], items: Iterable[Item], number: int
+) -> Iterator[Result]:
+    """`function` of each item, in order, worked on in threads for at most `number` items ahead of the caller.
+
+    >>> with ThreadPoolExecutor(1) as threads:
+    ...     list(ahead(threads, str.upper, ["a", "b", "c"], number=2))
+    ['A', 'B', 'C']
+    """
+    rest = iter(items)
+    coming = deque(threads.submit(function, item) for item in islice(rest, number))
+    while coming:
+        result = coming.popleft().result()
+        coming.extend(threads.submit(function, item) for item in islice(rest, 1))
+        yield result
 
 
 def read_truths(sample: Sample, labels: LabelSet, heads: Sequence[Head]) -> tuple[np.ndarray, np.ndarray]:
@@ -173,31 +225,21 @@ def read_truths(sample: Sample, labels: LabelSet, heads: Sequence[Head]) -> tupl
     return picture, truth[None]
 
 
-def measure_picture(
-    evaluation: Evaluation, picture: np.ndarray, score_map: ScoreMap, truths: np.ndarray
-) -> list[np.ndarray]:
-    """Adds a picture to the figures of every head.
+def labels_of(evaluation: Evaluation, picture: np.ndarray, score_map: ScoreMap) -> list[np.ndarray]:
+    """The label maps (H, W) of `Evaluation.measured`.
 
     Args:
         picture: (H, W, C) uint8, RGB first.
         score_map: of the sum of the heads' K, one head after the other.
-        truths: (heads, H, W) uint8.
-
-    Returns:
-        Of each head the label map (H, W) that was counted.
     """
-    label_maps = []
-    sizes = [each.head.labels.num_classes for each in evaluation.heads]
-    for each, part, truth in zip(evaluation.heads, score_map.split(sizes), truths, strict=True):
-        if each.unrefined is not None:
-            each.unrefined.update(part.labels().cpu().numpy(), truth)
-            began = time.monotonic()
-            part = ScoreMap.of_pixels(crf_refined(part.logits(), picture))
-            evaluation.refine_seconds += time.monotonic() - began
-        label_maps.append(part.labels().cpu().numpy())
-        each.scores.update(label_maps[-1], truth)
-    evaluation.num_images += 1
-    return label_maps
+    parts = score_map.split([each.head.labels.num_classes for each in evaluation.heads])
+    label_maps = [part.labels().cpu().numpy() for part in parts]
+    if evaluation.heads[0].unrefined is None:
+        return label_maps
+    began = time.monotonic()
+    refined = [ScoreMap.of_pixels(crf_refined(part.logits(), picture)) for part in parts]
+    evaluation.refine_seconds += time.monotonic() - began
+    return [part.labels().cpu().numpy() for part in refined] + label_maps
 
 
 def crf_refined(logits: torch.Tensor, picture: np.ndarray) -> torch.Tensor:

@@ -144,6 +144,22 @@ def test_flip_mirrors_both():
     assert 70 < sum(flips) < 130
 
 
+@settings(max_examples=30, deadline=None)
+@given(
+    size=st.tuples(st.integers(1, 40), st.integers(1, 40)),
+    crop=st.tuples(st.integers(1, 40), st.integers(1, 40)),
+    seed=st.integers(0, 2**32),
+)
+def test_a_flipped_crop_is_the_mirror_image_padding_and_all(size, crop, seed):
+    rng = np.random.default_rng(seed)
+    picture, label_maps = rng.integers(0, 256, (*size, 5), np.uint8), rng.integers(0, 9, (2, *size), np.uint8)
+    ahead, mirrored = (
+        TrainTransform(crop, flip=flip)(picture, label_maps, np.random.default_rng(seed)) for flip in (0, 1)
+    )
+    for one, other in zip(ahead, mirrored, strict=True):
+        assert torch.equal(one.flip(-1), other)
+
+
 def test_the_scale_is_log_uniform():
     """Halving is as likely as doubling: the median of 0.5 .. 2 is 1."""
     label_map = np.ones((32, 32), np.uint8)

@@ -38,12 +38,15 @@ def quantize(model: str, data: Path, pictures: int, as_json: bool) -> None:
     from fullconv.inference.engines.quantize import Calibration, compare, quantized, spread
     from fullconv.labels import head_sizes
 
-    bundle, dataset = load_bundle(model), open_dataset(data)
+    bundle, dataset = load_bundle(model, for_prediction=True), open_dataset(data)
     calibration, samples = spread(dataset.split("train"), pictures), dataset.split("val")
     same_classes(bundle.labels.names, dataset.labels.names, model, data)
+    sizes = head_sizes(bundle.labels, bundle.heads)
     fp32 = OpenVinoEngine(bundle.model, "fp32")
     say(f"calibrating on {len(calibration)} training pictures")
-    network, num_float = quantized(Calibration(fp32, calibration, dataset.labels, bundle.preprocessing))
+    network, num_float = quantized(
+        Calibration(fp32, calibration, dataset.labels, bundle.preprocessing, sizes), say
+    )
     int8 = OpenVinoEngine(bundle.model, "int8", network)
     with progress_bar("pictures") as bar:
         task = bar.add_task("comparing", total=len(samples), figures="")
@@ -52,7 +55,7 @@ def quantize(model: str, data: Path, pictures: int, as_json: bool) -> None:
             samples,
             dataset.labels,
             bundle.preprocessing,
-            head_sizes(bundle.labels, bundle.heads),
+            sizes,
             seen=lambda: bar.advance(task),
         )
     figures = {"calibration_pictures": len(calibration), "float_convolutions": num_float, **figures}

@@ -16,6 +16,9 @@ EXTRA_FILL = 128
 _GREY = np.array([0.299, 0.587, 0.114])
 """The weights of R, G, B in grey. Source: ITU-R BT.601."""
 
+_TO_YIQ = np.array([_GREY, [0.5959, -0.2746, -0.3213], [0.2115, -0.5227, 0.3112]])
+_FROM_YIQ = np.linalg.inv(_TO_YIQ)
+
 
 @dataclass(frozen=True)
 class TrainTransform:
@@ -76,21 +79,23 @@ class TrainTransform:
         patch = Image.fromarray(picture[..., :3]).resize(size, Image.Resampling.BILINEAR, box)
         patch = patch.convert("RGB", recolor.matrix(patch)) if recolor else patch
 
-        num_extra = picture.shape[2] - 3
-        out = np.full((*self.crop_hw, 3 + num_extra), (*self.fill, *[EXTRA_FILL] * num_extra), np.uint8)
-        out[rows, columns, :3] = np.asarray(patch)
-        for channel in range(3, 3 + num_extra):
-            extra = Image.fromarray(picture[..., channel]).resize(size, Image.Resampling.BILINEAR, box)
-            out[rows, columns, channel] = np.asarray(extra)
+        # Straight to channels first, as the network wants them: filling (h, w, 3) takes a hundred times as long.
+        colors = np.array([*self.fill, *[EXTRA_FILL] * (picture.shape[2] - 3)], np.uint8)
+        out = np.full((len(colors), *self.crop_hw), colors[:, None, None])
         labels = np.full((*label_map.shape[:-2], *self.crop_hw), IGNORE_INDEX, np.uint8)
+        step = -1 if mirror else 1
+        if mirror:
+            columns = slice(self.crop_hw[1] - columns.stop, self.crop_hw[1] - columns.start)
+        out[:3, rows, columns] = np.asarray(patch).transpose(2, 0, 1)[..., ::step]
+        for channel in range(3, len(out)):
+            extra = Image.fromarray(picture[..., channel]).resize(size, Image.Resampling.BILINEAR, box)
+            out[channel, rows, columns] = np.asarray(extra)[:, ::step]
         for index in np.ndindex(label_map.shape[:-2]):
             # Pillow's nearest takes the source pixel under each target pixel's centre, where the bilinear
             # filter is centred too
             label_patch = Image.fromarray(label_map[index]).resize(size, Image.Resampling.NEAREST, box)
-            labels[(*index, rows, columns)] = np.asarray(label_patch)
-        if mirror:
-            out, labels = out[:, ::-1], labels[..., ::-1]
-        return torch.from_numpy(out.transpose(2, 0, 1).copy()), torch.from_numpy(labels.copy())
+            labels[(*index, rows, columns)] = np.asarray(label_patch)[:, ::step]
+        return torch.from_numpy(out), torch.from_numpy(labels)
 
     def _draw_colors(self, generator: np.random.Generator) -> "_Recolor | None":
         strengths = np.array([self.brightness, self.contrast, self.saturation, self.hue])
@@ -142,16 +147,17 @@ class _Recolor:
         mean = (
             np.asarray(picture.reduce(8)).reshape(-1, 3).mean(0)
         )  # near enough, and much faster than over all pixels
+        steps = (
+            self.brightness * np.eye(3),
+            self.contrast * np.eye(3),
+            self.saturation * np.eye(3) + (1 - self.saturation) * np.outer(np.ones(3), _GREY),
+            _turn_about_grey(self.hue),
+        )
         linear, shift = np.eye(3), np.zeros(3)
         for which in self.order:
             grey = _GREY @ (linear @ mean + shift)
-            step, offset = (
-                (self.brightness * np.eye(3), 0.0),
-                (self.contrast * np.eye(3), (1 - self.contrast) * grey),
-                (self.saturation * np.eye(3) + (1 - self.saturation) * np.outer(np.ones(3), _GREY), 0.0),
-                (_turn_about_grey(self.hue), 0.0),
-            )[which]
-            linear, shift = step @ linear, step @ shift + offset
+            offset = (1 - self.contrast) * grey if which == 1 else 0.0
+            linear, shift = steps[which] @ linear, steps[which] @ shift + offset
         return tuple(np.column_stack([linear, shift]).ravel().tolist())
 
 
@@ -163,7 +169,6 @@ def _turn_about_grey(turn: float) -> np.ndarray:
     >>> np.allclose(_turn_about_grey(0.25) @ [90, 90, 90], 90)
     True
     """
-    to_yiq = np.array([_GREY, [0.5959, -0.2746, -0.3213], [0.2115, -0.5227, 0.3112]])
     cosine, sine = math.cos(2 * math.pi * turn), math.sin(2 * math.pi * turn)
     rotation = np.array([[1, 0, 0], [0, cosine, sine], [0, -sine, cosine]])
-    return np.linalg.inv(to_yiq) @ rotation @ to_yiq
+    return _FROM_YIQ @ rotation @ _TO_YIQ

@@ -1,5 +1,6 @@
 """The best mean IU that a network of a given stride could reach: a ceiling to put beside each score."""
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -35,25 +36,31 @@ def stride_ceiling(truth: Ids, stride: int, ignore_index: int = IGNORE_INDEX) ->
     >>> stride_ceiling(torch.tensor([[0, 0, 0, 1, 2, 2]]), stride=3)
     tensor([[0, 0, 0, 2, 2, 2]])
     """
-    if stride < 1:
-        raise InputError(f"stride_ceiling got stride {stride}; expected at least 1")
     check_picture("stride_ceiling", truth)
     ids = as_tensor(truth, ignore_index)
-    height, width = ids.shape[-2:]
-    framed = torch.nn.functional.pad(ids, (0, -width % stride, 0, -height % stride), value=ignore_index)
+    return torch.from_numpy(ceiling_of(ids.cpu().numpy(), stride, ignore_index)).to(ids.device)
+
+
+def ceiling_of(ids: np.ndarray, stride: int, ignore_index: int) -> np.ndarray:
+    """`stride_ceiling` of true ids (..., H, W) that have been checked; the stride has not."""
+    if stride < 1:
+        raise InputError(f"stride_ceiling got stride {stride}; expected at least 1")
+    *others, height, width = ids.shape
+    whole = np.full((*others, height + -height % stride, width + -width % stride), ignore_index, ids.dtype)
+    whole[..., :height, :width] = ids
     middle = (stride - 1) // 2
-    coarse = framed[..., middle::stride, middle::stride].clone()  # (..., H/s, W/s)
+    coarse = whole[..., middle::stride, middle::stride].copy()  # (..., H/s, W/s)
     blind = coarse == ignore_index
     if blind.any():
-        cells = framed.unflatten(-1, (-1, stride)).unflatten(-3, (-1, stride)).transpose(-3, -2)
-        coarse[blind] = _nearest_valid(cells[blind].flatten(-2), stride, ignore_index)
-    fine = coarse[..., :, None, :, None].expand(*coarse.shape[:-1], stride, -1, stride)
-    return fine.flatten(-2).flatten(-3, -2)[..., :height, :width]
+        cells = whole.reshape(*others, coarse.shape[-2], stride, coarse.shape[-1], stride).swapaxes(-3, -2)
+        coarse[blind] = _nearest_valid(cells[blind].reshape(-1, stride**2), stride, ignore_index)
+    wide = coarse.repeat(stride, axis=-1)[..., :width]
+    return wide[..., np.arange(height) // stride, :]
 
 
-def _nearest_valid(cells: Tensor, stride: int, ignore_index: int) -> Tensor:
+def _nearest_valid(cells: np.ndarray, stride: int, ignore_index: int) -> np.ndarray:
     """(n, stride * stride) cells, row by row, to (n,): of each the valid id nearest to its centre, void where none is."""
-    position = 2 * torch.arange(stride, device=cells.device) - (stride - 1)
-    distance = (position[:, None] ** 2 + position[None, :] ** 2).flatten()
-    nearest = torch.where(cells == ignore_index, distance.max() + 1, distance).argmin(dim=-1, keepdim=True)
-    return cells.gather(-1, nearest).squeeze(-1)
+    position = 2 * np.arange(stride) - (stride - 1)
+    distance = (position[:, None] ** 2 + position[None, :] ** 2).ravel()
+    nearest = np.where(cells == ignore_index, distance.max() + 1, distance).argmin(axis=-1)
+    return cells[np.arange(len(cells)), nearest]

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from math import fsum
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -82,7 +83,7 @@ class Confusion:
         """
         self.count(*compared(labels, truth, self.num_classes, self.ignore_index))
 
-    def count(self, labels: Tensor, truth: Tensor) -> None:
+    def count(self, labels: np.ndarray, truth: np.ndarray) -> None:
         """Adds pixels that `compared` has checked."""
         # Void has the last row and column.
         self.matrix += count_pairs(truth, labels, self.num_classes)[:-1, :-1]

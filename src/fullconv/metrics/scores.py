@@ -5,7 +5,7 @@ from typing import Any
 
 from fullconv.labels import IGNORE_INDEX
 from fullconv.metrics.borders import BoundaryF, BoundaryIou
-from fullconv.metrics.ceiling import STRIDES, stride_ceiling
+from fullconv.metrics.ceiling import STRIDES, ceiling_of
 from fullconv.metrics.confusion import Confusion
 from fullconv.metrics.ids import Ids, check_picture, compared
 
@@ -72,7 +72,7 @@ class Scores:
         for measure in (self.confusion, self.boundary_iou, self.boundary_f):
             measure.count(labels, marked)
         for stride, confusion in self.ceilings.items():
-            confusion.count(stride_ceiling(marked, stride, ignore_index=self.num_classes), marked)
+            confusion.count(ceiling_of(marked, stride, ignore_index=self.num_classes), marked)
 
     def summary(self, names: Sequence[str], num_images: int, split: str) -> dict[str, Any]:
         """All figures under the names that `fullconv evaluate --json` prints.

@@ -1,20 +1,21 @@
 """OpenVINO and ONNX Runtime say what torch says, at any size."""
 
+import copy
 import logging
 import subprocess
 import sys
 
 import pytest
 import torch
-from torch import nn
 
 from fullconv.errors import ConfigError
 from fullconv.inference.engines import convolutions
-from fullconv.inference.engines.convolutions import fingerprint, onnx_of, prove
+from fullconv.inference.engines.convolutions import fingerprint, prove
 from fullconv.inference.engines.onnxruntime_engine import OnnxRuntimeEngine
 from fullconv.inference.engines.openvino_engine import OpenVinoEngine, computes_bf16
 from fullconv.models.build import build_model
 from fullconv.models.fcn import FCN
+from fullconv.models.recorded import RecordedBody, recorded_backbone
 from fullconv.models.scoring import score_maps_of
 
 SIZES_HW = [(1, 50), (131, 97), (203, 333)]
@@ -46,11 +47,14 @@ def test_scores_and_labels_are_torchs(engine_class, fcn, size_hw):
         assert torch.equal(score_map.labels().long()[clear], want.argmax(0)[clear])
 
 
-def test_fixed_upsampling_stays_coarse_and_further_channels_go_in(engine_class):
+def test_fixed_upsampling_stays_coarse_and_further_channels_go_in(engine_class, capfd):
     torch.manual_seed(1)
     model = build_model("fcn32s", num_classes=3, backbone="test_resnet", in_channels=4).eval()
     pictures = noise(1, 4, 75, 101)
+    disabled = logging.root.manager.disable
     (got,) = engine_class(model)(pictures)
+    assert capfd.readouterr() == ("", "")
+    assert logging.root.manager.disable == disabled
     with torch.inference_mode():
         (want,) = score_maps_of(model, pictures)
     assert got.scores.shape == want.scores.shape == (3, 3, 4)
@@ -81,25 +85,20 @@ def test_a_second_start_converts_nothing(engine_class, fcn, monkeypatch):
 def test_other_weights_and_other_networks_have_other_fingerprints(fcn):
     torch.manual_seed(0)
     names = {
-        fingerprint(build_model("fcn16s", num_classes=5, backbone="test_resnet", score_relu=relu).eval())  # type: ignore
+        fingerprint(build_model("fcn16s", num_classes=5, backbone="test_resnet", score_relu=relu).eval())
         for relu in (False, True, False)
     }
     assert len(names | {fingerprint(fcn)}) == 4
     assert fingerprint(fcn) == fingerprint(fcn)
 
 
-def test_what_a_conversion_says_stays_inside(fcn, capfd):
-    root = logging.root.manager.disable
-    converted = convolutions.converted(fcn)
-    assert len(converted) > 10_000
-    assert capfd.readouterr() == ("", "")
-    assert logging.root.manager.disable == root
-
-
-@pytest.mark.parametrize("name", ["fcn_alexnet", "caffe_voc_fcn8s"])
-def test_other_models_are_refused(engine_class, name):
-    with pytest.raises(ConfigError, match=r"runs FCNs \(.*\); got a \w+; use --engine torch$"):
-        engine_class(nn.Conv2d(3, 2, 1))
+def test_a_recording_and_the_network_it_is_of_are_converted_once(fcn):
+    recorded = copy.deepcopy(fcn)
+    recorded_backbone("test_resnet", 8)  # makes the recording
+    recorded.backbone = recorded_backbone("test_resnet", 8)
+    recorded.load_state_dict(fcn.state_dict())
+    assert isinstance(recorded.backbone.body, RecordedBody)
+    assert fingerprint(recorded) == fingerprint(fcn)
 
 
 def test_a_network_that_cannot_be_converted_is_refused(fcn, monkeypatch):
@@ -113,9 +112,9 @@ def test_a_network_that_cannot_be_converted_is_refused(fcn, monkeypatch):
 
 def test_an_engine_that_computes_something_else_is_refused(fcn):
     with torch.inference_mode():
-        prove(fcn, fcn.score_maps, "it", "fp32")  # type: ignore
+        prove(fcn, fcn.score_maps, "it")
         with pytest.raises(ConfigError, match="it computes other scores than torch for this network"):
-            prove(fcn, lambda x: [scores + 0.01 for scores in fcn.score_maps(x)], "it", "fp32")  # type: ignore
+            prove(fcn, lambda x: [scores + 0.01 for scores in fcn.score_maps(x)], "it")
 
 
 def test_bf16_where_the_cpu_computes_it(fcn):
@@ -142,7 +141,3 @@ def test_nothing_is_reported_over_the_network():
     for package in ("openvino", "nncf"):
         pytest.importorskip(package)
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
-
-
-def test_onnx_of_reads_what_was_kept(fcn):
-    assert onnx_of(fcn) == onnx_of(fcn)

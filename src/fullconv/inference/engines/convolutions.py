@@ -4,24 +4,26 @@ Only `FCN.score_maps` leaves torch, as an ONNX model with free batch, height and
 it. Fusing and upsampling the small score maps stays here, so no arithmetic on sizes is ever traced.
 """
 
+import contextlib
 import hashlib
-import io
+import json
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 
 import fullconv
-from fullconv.errors import ConfigError
+from fullconv.errors import ConfigError, InputError
 from fullconv.inference.engines.cache import kept
 from fullconv.inference.engines.packages import imported, quiet
-from fullconv.inference.engines.torch_engine import first_channels
 from fullconv.models.fcn import FCN
+from fullconv.models.recorded import RecordedBody, Recording
 from fullconv.models.scoring import ScoreMapsFunction
 
 INPUT = "pictures"
 PROOF_HW = (131, 97)
-TOLERANCES = {"fp32": 1e-4, "bf16": 0.1}
-"""By precision, how far an engine may be off torch in float32, as a share of the largest score."""
+TOLERANCE = 1e-4
+"""How far an engine may be off torch, as a share of the largest score."""
 
 
 class Convolutions(nn.Module):
@@ -48,23 +50,49 @@ def the_fcn(model: nn.Module, engine: str) -> FCN:
     return model.eval().cpu()
 
 
-def onnx_of(model: FCN) -> bytes:
-    """The convolutions as an ONNX model; converted once for the same weights, then read from the cache.
+def onnx_of(model: FCN, engine: str, run: Callable[[bytes], ScoreMapsFunction]) -> bytes:
+    """The convolutions as an ONNX model; converted once for the same network, then read from the cache.
+
+    Args:
+        engine: its name.
+        run: what makes an ONNX model run in it. What was just converted is proved before it is kept.
 
     Raises:
-        ConfigError: they cannot be converted, or a package for it is not installed.
+        ConfigError: they cannot be converted, the engine computes something else, or a package is not installed.
     """
-    return kept(f"{fingerprint(model)}.onnx", lambda: converted(model))
+
+    def convert_and_prove() -> bytes:
+        content = converted(model)
+        prove(model, run(content), engine)
+        return content
+
+    return kept(f"{fingerprint(model)}.onnx", convert_and_prove)
 
 
 def fingerprint(model: FCN) -> str:
-    """The SHA-256 of the weights and of all else that a conversion depends on."""
+    """The SHA-256 of the network, its weights, and the versions that convert it."""
     versions = f"{fullconv.__version__} {torch.__version__}"
-    digest = hashlib.sha256(f"{versions} {model.strides} {model.score_relu} {model}".encode())
+    digest = hashlib.sha256(f"{versions} {model.strides} {model.score_relu} {structure(model)}".encode())
     for name, tensor in sorted(model.state_dict().items()):
         digest.update(f"{name} {tuple(tensor.shape)}".encode())
         digest.update(tensor.detach().contiguous().view(-1).numpy())
     return digest.hexdigest()
+
+
+def structure(model: FCN) -> str:
+    """What the backbone computes; the same whether it is made of modules or of a recording of them."""
+    body = model.backbone.body
+    if isinstance(body, RecordedBody):
+        return json.dumps(body.calls)
+    if picture_channels(model) == 3:  # others are never recorded
+        with contextlib.suppress(InputError):
+            return json.dumps(Recording.of(model.backbone).body["calls"])
+    return str(model)
+
+
+def picture_channels(model: FCN) -> int:
+    """Those that the first convolution takes; a recording has its weights, but no module."""
+    return next(weights.shape[1] for weights in model.parameters() if weights.dim() == 4)
 
 
 def converted(model: FCN) -> bytes:
@@ -72,9 +100,8 @@ def converted(model: FCN) -> bytes:
     imported("onnxscript")
     size = max(256, model.backbone.smallest)
     # Sides of one length, or a batch of one, could be taken for constants.
-    example = torch.zeros(2, first_channels(model), size, size + 32)
+    example = torch.zeros(2, picture_channels(model), size, size + 32)
     free = torch.export.Dim.DYNAMIC
-    buffer = io.BytesIO()
     try:
         with quiet():
             program = torch.onnx.export(
@@ -86,27 +113,26 @@ def converted(model: FCN) -> bytes:
                 verbose=False,
             )
             assert program is not None
-            program.save(buffer)
+            return program.model_proto.SerializeToString()
     except Exception as error:  # the exporter raises what the network's own code raises, too
         raise ConfigError(
             f"the convolutions of this {type(model).__name__} cannot be converted to ONNX; use --engine torch"
         ) from error
-    return buffer.getvalue()
 
 
-def prove(model: FCN, run: ScoreMapsFunction, engine: str, precision: str) -> None:
-    """Compares what an engine says of noise with what torch says of it in float32.
+def prove(model: FCN, run: ScoreMapsFunction, engine: str) -> None:
+    """Compares what an engine says of noise with what torch says of it.
 
     Raises:
         ConfigError: they differ.
     """
     size_hw = [max(side, model.backbone.smallest) for side in PROOF_HW]
-    noise = torch.randn(1, first_channels(model), *size_hw, generator=torch.Generator().manual_seed(0))
+    noise = torch.randn(1, picture_channels(model), *size_hw, generator=torch.Generator().manual_seed(0))
     with torch.inference_mode():
         wanted = model.score_maps(noise)
     for scores, want in zip(run(noise), wanted, strict=True):
-        if (
-            scores.shape != want.shape
-            or not (scores - want).abs().max() <= TOLERANCES[precision] * want.abs().max()
-        ):
-            raise ConfigError(f"{engine} computes other scores than torch for this network; use --engine torch")
+        same_shape = scores.shape == want.shape
+        if not same_shape or not (scores - want).abs().max() <= TOLERANCE * want.abs().max():
+            raise ConfigError(
+                f"{engine} computes other scores than torch for this network; use --engine torch"
+            )

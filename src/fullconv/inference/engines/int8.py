@@ -1,7 +1,9 @@
-"""The int8 version of a model: a folder `int8` in its bundle, with the figures of what it costs and gains.
+"""The int8 version of a model, with the figures of what it costs and gains: a folder in its bundle.
 
     int8/model.xml, int8/model.bin   the quantised convolutions, as OpenVINO reads them
     int8/int8.json                   which weights they were made from, and what was measured
+
+Where the weights change, it has to be made anew.
 """
 
 import hashlib
@@ -77,7 +79,9 @@ def save_int8(folder: Path, network: Any, measured: dict[str, Any]) -> Path:
     except (OSError, RuntimeError) as error:  # OpenVINO raises the latter where it cannot write
         shutil.rmtree(fresh, ignore_errors=True)
         reason = error.strerror if isinstance(error, OSError) else str(error).splitlines()[0]
-        raise StorageError(f"cannot write {target}: {reason}; free space or make the folder writable") from None
+        raise StorageError(
+            f"cannot write {target}: {reason}; free space or make the folder writable"
+        ) from None
     return target
 
 

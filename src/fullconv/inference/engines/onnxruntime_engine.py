@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from fullconv.devices import Precision
-from fullconv.inference.engines.convolutions import INPUT, onnx_of, prove, the_fcn
+from fullconv.inference.engines.convolutions import INPUT, onnx_of, the_fcn
 from fullconv.inference.engines.packages import imported
 from fullconv.models.scoring import score_maps_of
 from fullconv.ops.score_map import ScoreMap
@@ -30,19 +30,23 @@ class OnnxRuntimeEngine:
 
     def __init__(self, model: nn.Module) -> None:
         self.model = the_fcn(model, self.name)
+        self.convolutions = OnnxRuntimeConvolutions(onnx_of(self.model, self.name, OnnxRuntimeConvolutions))
+
+    def __call__(self, pictures: Tensor) -> list[ScoreMap]:
+        with torch.inference_mode():
+            return score_maps_of(self.model, pictures.cpu(), self.convolutions)
+
+
+class OnnxRuntimeConvolutions:
+    """An ONNX model in a session: (N, C, H, W) float32 to the scores of each stride."""
+
+    def __init__(self, onnx: bytes) -> None:
         onnxruntime = imported("onnxruntime")
         options = onnxruntime.SessionOptions()
         options.log_severity_level = ERRORS_ONLY
         options.intra_op_num_threads = torch.get_num_threads()
-        self.session = onnxruntime.InferenceSession(
-            onnx_of(self.model), options, providers=["CPUExecutionProvider"]
-        )
-        prove(self.model, self.run, self.name, self.precision)
+        self.session = onnxruntime.InferenceSession(onnx, options, providers=["CPUExecutionProvider"])
 
-    def __call__(self, pictures: Tensor) -> list[ScoreMap]:
-        with torch.inference_mode():
-            return score_maps_of(self.model, pictures.cpu(), self.run)
-
-    def run(self, pictures: Tensor) -> list[Tensor]:
+    def __call__(self, pictures: Tensor) -> list[Tensor]:
         outputs = self.session.run(None, {INPUT: pictures.contiguous().numpy()})
         return [torch.from_numpy(scores) for scores in outputs]

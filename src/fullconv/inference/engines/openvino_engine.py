@@ -6,8 +6,9 @@ import torch
 from torch import Tensor, nn
 
 from fullconv.devices import Precision
-from fullconv.inference.engines.convolutions import onnx_of, prove, the_fcn
+from fullconv.inference.engines.convolutions import onnx_of, the_fcn
 from fullconv.inference.engines.packages import imported
+from fullconv.models.fcn import FCN
 from fullconv.models.scoring import score_maps_of
 from fullconv.ops.score_map import ScoreMap
 
@@ -15,7 +16,7 @@ PRECISION_HINTS = {"fp32": "f32", "bf16": "bf16", "int8": "f32"}
 """For what is not quantised."""
 
 SMALL = 64
-"""Pictures with a shorter side stay in torch: OpenVINO refuses pooling windows larger than the map they are on."""
+"""Pictures with a shorter side stay in torch."""
 
 
 class OpenVinoEngine:
@@ -26,7 +27,7 @@ class OpenVinoEngine:
     Args:
         model: an FCN in float32; put in eval mode and moved to the CPU.
         precision: "fp32"; "bf16", of CPUs that compute it; or "int8", of a quantised `network`.
-        network: an openvino.Model of the convolutions; without, they are converted, and proved on noise.
+        network: an openvino.Model of the convolutions; without, they are converted.
 
     Raises:
         ConfigError: no FCN, one that cannot be converted, or OpenVINO is not installed.
@@ -38,28 +39,38 @@ class OpenVinoEngine:
     def __init__(self, model: nn.Module, precision: Precision, network: Any = None) -> None:
         self.model = the_fcn(model, self.name)
         self.precision: Precision = precision
-        core = imported("openvino").Core()
+        self.convolutions = OpenVinoConvolutions(network or openvino_model(self.model), precision)
+
+    def __call__(self, pictures: Tensor) -> list[ScoreMap]:
+        # OpenVINO refuses pooling windows larger than the map they are on, which torch lets hang over its end.
+        convolutions = self.convolutions if min(pictures.shape[2:]) >= SMALL else None
+        with torch.inference_mode():
+            return score_maps_of(self.model, pictures.cpu(), convolutions)
+
+
+class OpenVinoConvolutions:
+    """An openvino.Model, compiled: (N, C, H, W) float32 to the scores of each stride."""
+
+    def __init__(self, network: Any, precision: Precision) -> None:
         options = {
             "PERFORMANCE_HINT": "LATENCY",
             "INFERENCE_PRECISION_HINT": PRECISION_HINTS[precision],
             "INFERENCE_NUM_THREADS": torch.get_num_threads(),
         }
         # One model for all sizes: compiling one per size gained nothing (512 x 512, ResNet-18: 113 and 130 ms).
-        self.compiled = core.compile_model(network or core.read_model(onnx_of(self.model)), "CPU", options)
-        if network is None:
-            prove(self.model, self.run, self.name, precision)
+        self.compiled = imported("openvino").Core().compile_model(network, "CPU", options)
 
-    def __call__(self, pictures: Tensor) -> list[ScoreMap]:
-        with torch.inference_mode():
-            return score_maps_of(self.model, pictures.cpu(), self.run)
-
-    def run(self, pictures: Tensor) -> list[Tensor]:
-        if min(pictures.shape[2:]) < SMALL:
-            return self.model.score_maps(pictures)
+    def __call__(self, pictures: Tensor) -> list[Tensor]:
         # A request is cheap and serves one caller at a time, so each call has its own.
         request = self.compiled.create_infer_request()
         outputs = request.infer([pictures.contiguous().numpy()], share_inputs=True)
         return [torch.from_numpy(outputs[place]) for place in self.compiled.outputs]
+
+
+def openvino_model(model: FCN) -> Any:
+    """The convolutions in float32, as an openvino.Model."""
+    read = imported("openvino").Core().read_model
+    return read(onnx_of(model, OpenVinoEngine.name, lambda onnx: OpenVinoConvolutions(read(onnx), "fp32")))
 
 
 def computes_bf16() -> bool:

@@ -37,9 +37,9 @@ def imported(name: str) -> Any:
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Keeps what is printed, and log lines below errors, from stdout and stderr."""
+    """Keeps what is printed and logged from stdout and stderr; what goes wrong is raised, too."""
     disabled = logging.root.manager.disable
-    logging.disable(logging.WARNING)
+    logging.disable(logging.ERROR)
     try:
         with contextlib.redirect_stdout(io.StringIO()):
             yield

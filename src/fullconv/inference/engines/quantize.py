@@ -10,8 +10,7 @@ from torch import Tensor
 
 from fullconv.data.samples import Sample, read_sample
 from fullconv.inference.engines import Engine
-from fullconv.inference.engines.convolutions import onnx_of
-from fullconv.inference.engines.openvino_engine import OpenVinoEngine
+from fullconv.inference.engines.openvino_engine import SMALL, OpenVinoEngine, openvino_model
 from fullconv.inference.engines.packages import imported, quiet
 from fullconv.inference.pixels import network_input
 from fullconv.labels import LabelSet
@@ -37,19 +36,26 @@ class Calibration:
         engine: float32.
         samples: the pictures, at their own sizes.
         labels: the classes of their masks.
+        sizes: the number of classes of each head; the first is that of `labels`.
 
     Raises:
         PictureError, DataError: a file that cannot be used, named.
     """
 
     def __init__(
-        self, engine: OpenVinoEngine, samples: Sequence[Sample], labels: LabelSet, preprocessing: Preprocessing
+        self,
+        engine: OpenVinoEngine,
+        samples: Sequence[Sample],
+        labels: LabelSet,
+        preprocessing: Preprocessing,
+        sizes: Sequence[int],
     ) -> None:
         self.engine = engine
         self.samples = list(samples)
         self.labels = labels
         self.preprocessing = preprocessing
-        self.label_maps = [engine(self.read(sample))[0].labels() for sample in samples]
+        self.sizes = sizes
+        self.label_maps = [label_maps(engine, self.read(sample), sizes) for sample in samples]
 
     def read(self, sample: Sample) -> Tensor:
         """(1, C, H, W) float32, normalised."""
@@ -57,19 +63,39 @@ class Calibration:
         return network_input(middle(picture, LARGEST), self.preprocessing)
 
     def agreement(self, engine: OpenVinoEngine) -> float:
-        """The share of pixels that an engine labels as float32 does."""
-        equal = [
-            (engine(self.read(sample))[0].labels() == label_map).float().mean()
-            for sample, label_map in zip(self.samples, self.label_maps, strict=True)
+        """The share of pixels that an engine labels as float32 does, over all heads."""
+        shares = [
+            share_equal(label_maps(engine, self.read(sample), self.sizes), wanted)
+            for sample, wanted in zip(self.samples, self.label_maps, strict=True)
         ]
-        return float(sum(equal)) / len(equal)
+        return sum(shares) / len(shares)
 
 
-def quantized(calibration: Calibration) -> tuple[Any, int]:
+def label_maps(engine: Engine, pictures: Tensor, sizes: Sequence[int]) -> list[Tensor]:
+    """(1, C, H, W) to the label map (H, W) of each head."""
+    (score_map,) = engine(pictures)
+    return [part.labels() for part in score_map.split(sizes)]
+
+
+def share_equal(some: Sequence[Tensor], others: Sequence[Tensor]) -> float:
+    """Of the pixels of several label maps, the share with equal labels.
+
+    >>> import torch
+    >>> share_equal([torch.tensor([1, 2])], [torch.tensor([1, 3])])
+    0.5
+    """
+    equal = [float((one == other).float().mean()) for one, other in zip(some, others, strict=True)]
+    return sum(equal) / len(equal)
+
+
+def quantized(calibration: Calibration, told: Callable[[str], None]) -> tuple[Any, int]:
     """The convolutions with int8 weights and activations.
 
     Weights are symmetric, activations asymmetric where they can be negative (NNCF's preset MIXED). Of the first convolutions
     as few stay in float32 as `ENOUGH` takes, of the numbers in `NUM_FLOAT`; where none is enough, those that keep most labels.
+
+    Args:
+        told: called with what was tried and what came of it.
 
     Returns:
         An openvino.Model, and how many convolutions stayed in float32.
@@ -82,6 +108,9 @@ def quantized(calibration: Calibration) -> tuple[Any, int]:
     for num_float in NUM_FLOAT:
         network = with_int8(model, calibration, num_float)
         agreement = calibration.agreement(OpenVinoEngine(model, "int8", network))
+        told(
+            f"first convolutions in fp32: {num_float}, pixels that keep their label: {100 * agreement:.2f} %"
+        )
         if agreement > most:
             best, most = (network, num_float), agreement
         if agreement >= ENOUGH:
@@ -91,8 +120,8 @@ def quantized(calibration: Calibration) -> tuple[Any, int]:
 
 def with_int8(model: FCN, calibration: Calibration, num_float: int) -> Any:
     """An openvino.Model of all but the first `num_float` convolutions in int8."""
-    openvino, nncf = imported("openvino"), imported("nncf")
-    network = openvino.Core().read_model(onnx_of(model))
+    nncf = imported("nncf")
+    network = openvino_model(model)
     convolutions = [
         node.get_friendly_name()
         for node in network.get_ordered_ops()
@@ -100,7 +129,7 @@ def with_int8(model: FCN, calibration: Calibration, num_float: int) -> Any:
     ]
 
     def activations(sample: Sample) -> np.ndarray:
-        return at_least(calibration.read(sample), model.backbone.smallest).contiguous().numpy()
+        return at_least(calibration.read(sample), max(SMALL, model.backbone.smallest)).contiguous().numpy()
 
     with quiet():
         return nncf.quantize(
@@ -145,30 +174,27 @@ def compare(
         seen: called after each sample.
 
     Returns:
-        `num_images`; `mean_iou` of the first head and `seconds_per_image`, the median, each by precision; and
-        `label_agreement`, the share of pixels that both label alike, over all heads.
+        `num_images`; by precision, `mean_iou` of the first head and `seconds_per_image`, the median from a picture in memory
+        to its labels; and `label_agreement`, the share of pixels that both label alike, over all heads.
     """
     confusions = [Confusion(labels.num_classes) for _ in engines]
     seconds: tuple[list[float], ...] = ([], [])
-    num_equal, num_pixels = 0, 0
+    shares = []
     for sample in samples:
         picture, truth = read_sample(sample, labels)
         pictures = network_input(picture, preprocessing)
-        label_maps = []
+        found = []
         for engine, confusion, times in zip(engines, confusions, seconds, strict=True):
             began = time.perf_counter()
-            (score_map,) = engine(pictures)
+            found.append(label_maps(engine, pictures, sizes))
             times.append(time.perf_counter() - began)
-            label_maps.append([part.labels().numpy() for part in score_map.split(sizes)])
-            confusion.update(label_maps[-1][0], truth)
-        for one, other in zip(*label_maps, strict=True):
-            num_equal += int((one == other).sum())
-            num_pixels += one.size
+            confusion.update(found[-1][0].numpy(), truth)
+        shares.append((share_equal(*found), truth.size))
         seen()
     names = [engine.precision for engine in engines]
     return {
         "num_images": len(samples),
         "mean_iou": {name: each.mean_iou for name, each in zip(names, confusions, strict=True)},
-        "label_agreement": num_equal / num_pixels,
+        "label_agreement": sum(share * size for share, size in shares) / sum(size for _, size in shares),
         "seconds_per_image": {name: median(each) for name, each in zip(names, seconds, strict=True)},
     }

@@ -98,7 +98,7 @@ def upsampled_labels(
 class Cells:
     """The cells between neighbouring scores along one axis, and the pixels in each; outermost scores go on beyond the border.
 
-    Cell q lies between scores q and q + 1 and holds `factor` pixels, the first at ceil(factor * q + shift).
+    Cell q lies between scores q and q + 1 and holds `factor` pixels, the first at factor * q + ceil(shift).
 
     Args:
         placement: where the scores lie on the pixels; a whole factor.
@@ -110,14 +110,13 @@ class Cells:
     """
 
     def __init__(self, placement: Placement, num_scores: int, size: int, first: int) -> None:
-        self.factor, shift = int(placement.factor), placement.shift
-        start, stop = (math.floor((pixel - shift) / self.factor) for pixel in (first, first + size - 1))
+        self.factor, offset = int(placement.factor), math.ceil(placement.shift)
+        start, stop = ((pixel - offset) // self.factor for pixel in (first, first + size - 1))
         self.cells = torch.arange(start, stop + 1)
         self.num_scores = num_scores
-        self.cut = first - math.ceil(self.factor * start + shift)
-        self.fractions = (
-            torch.arange(self.factor, dtype=torch.float64) + math.ceil(shift) - shift
-        ) / self.factor
+        self.cut = first - (self.factor * start + offset)
+        pixels = torch.arange(self.factor, dtype=torch.float64)
+        self.fractions = (pixels + offset - placement.shift) / self.factor
 
     def corners(self, like: Tensor) -> tuple[Tensor, Tensor]:
         """(num_cells,) int64 each: the scores before and behind each cell."""

@@ -7,7 +7,6 @@ import sys
 import pytest
 import torch
 
-import fullconv
 from fullconv.bundle import Architecture, load_bundle, save_bundle
 from fullconv.download import cache_folder
 from fullconv.errors import InputError, RunError
@@ -96,15 +95,17 @@ def test_a_bundle_predicts_from_the_recording_and_trains_from_the_library(tmp_pa
 
 def test_a_second_start_imports_no_backbone_library(tmp_path):
     saved(tmp_path / "m")
-    fullconv.load(tmp_path / "m", engine="torch")
     code = f"""
 import sys, numpy, fullconv
 segmenter = fullconv.load({str(tmp_path / "m")!r}, engine="torch")
 label_map = segmenter.predict(numpy.zeros((40, 50, 3), numpy.uint8)).label_map
 print(label_map.shape, sorted({{"timm", "torchvision"}} & set(sys.modules)))
 """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout == "(40, 50) []\n"
+    starts = [
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+        for _ in range(2)
+    ]
+    assert starts == ["(40, 50) ['timm', 'torchvision']\n", "(40, 50) []\n"]
 
 
 def test_the_file_is_plain_json():

@@ -67,5 +67,5 @@ class TorchEngine:
 
 
 def first_channels(model: nn.Module) -> int:
-    """The channels of the picture: those that the first convolution takes."""
-    return next(layer.in_channels for layer in model.modules() if isinstance(layer, nn.Conv2d))
+    """The channels of the picture: those that the first convolution takes; a recorded backbone has no modules."""
+    return next(weight.shape[1] for weight in model.parameters() if weight.dim() == 4)

@@ -141,3 +141,24 @@ def test_nothing_is_reported_over_the_network():
     for package in ("openvino", "nncf"):
         pytest.importorskip(package)
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+
+
+def test_signals_are_handled_after_engines_are_gone():
+    """In a process of its own: what failed here killed it."""
+    code = (
+        "import faulthandler, gc, signal\n"
+        "faulthandler.enable()  # a signal stack, as pytest has one, too\n"
+        "from fullconv.inference.engines.openvino_engine import OpenVinoEngine\n"
+        "from fullconv.models.build import build_model\n"
+        "got = []\n"
+        "signal.signal(signal.SIGUSR1, lambda number, frame: got.append(number))\n"
+        "model = build_model('fcn32s', num_classes=2, backbone='test_resnet')\n"
+        "engines = [OpenVinoEngine(model, 'fp32') for _ in range(3)]\n"
+        "while engines:\n"
+        "    engines.pop(0)\n"
+        "    gc.collect()\n"
+        "    signal.raise_signal(signal.SIGUSR1)\n"
+        "assert len(got) == 3, got\n"
+    )
+    pytest.importorskip("openvino")
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)

@@ -19,7 +19,7 @@ from torch import nn
 from fullconv.bundle import MANIFEST, WEIGHTS, read_manifest
 from fullconv.errors import BundleError, ConfigError, StorageError
 from fullconv.inference.engines.convolutions import the_fcn
-from fullconv.inference.engines.openvino_engine import OpenVinoEngine
+from fullconv.inference.engines.openvino_engine import OpenVinoEngine, core
 from fullconv.inference.engines.packages import imported
 
 FOLDER, RECORD = "int8", "int8.json"
@@ -111,9 +111,8 @@ def int8_engine(model: nn.Module, folder: Path | None) -> OpenVinoEngine:
             f"{folder / FOLDER} was made from other weights than {folder / WEIGHTS}; "
             f"run 'fullconv quantize {folder} DATA' again"
         )
-    core = imported("openvino").Core()
     xml, weights = (checked(folder, name, record) for name in (XML, BIN))
-    return OpenVinoEngine(network, "int8", core.read_model(xml, weights))
+    return OpenVinoEngine(network, "int8", core().read_model(xml, weights))
 
 
 def read_record(folder: Path) -> Record:

@@ -1,5 +1,6 @@
 """The convolutions of an FCN as OpenVINO runs them on the CPU."""
 
+from functools import cache
 from typing import Any
 
 import torch
@@ -58,7 +59,7 @@ class OpenVinoConvolutions:
             "INFERENCE_NUM_THREADS": torch.get_num_threads(),
         }
         # One model for all sizes: compiling one per size gained nothing (512 x 512, ResNet-18: 113 and 130 ms).
-        self.compiled = imported("openvino").Core().compile_model(network, "CPU", options)
+        self.compiled = core().compile_model(network, "CPU", options)
 
     def __call__(self, pictures: Tensor) -> list[Tensor]:
         # A request is cheap and serves one caller at a time, so each call has its own.
@@ -67,12 +68,23 @@ class OpenVinoConvolutions:
         return [torch.from_numpy(outputs[place]) for place in self.compiled.outputs]
 
 
+@cache
+def core() -> Any:
+    """The one openvino.Core of the process, which is never freed.
+
+    A Core's CPU plugin gives the thread a signal stack of its own and, when freed, gives back the one it found. Where two
+    are freed in the order they were made, the second gives back the first one's, which is gone, and the next signal that
+    Python handles (Ctrl-C, a child's end) kills the process.
+    """
+    return imported("openvino").Core()
+
+
 def openvino_model(model: FCN) -> Any:
     """The convolutions in float32, as an openvino.Model."""
-    read = imported("openvino").Core().read_model
+    read = core().read_model
     return read(onnx_of(model, OpenVinoEngine.name, lambda onnx: OpenVinoConvolutions(read(onnx), "fp32")))
 
 
 def computes_bf16() -> bool:
     """Whether OpenVINO computes bfloat16 on this CPU."""
-    return "BF16" in imported("openvino").Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    return "BF16" in core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")

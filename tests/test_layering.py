@@ -14,6 +14,7 @@ FLOORS = {
     "labels": 0,
     "storage": 0,
     "download": 1,
+    "lookahead": 1,
     "devices": 1,
     "preprocessing": 1,
     "ops": 1,

@@ -6,8 +6,6 @@ weights, and ends with a digest of itself: a bundle that was changed by accident
 
 import hashlib
 import json
-import os
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -19,10 +17,11 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field
 
 from fullconv.data.extra import ExtraFormat
-from fullconv.errors import BundleError, DataError, FullconvError, StorageError
+from fullconv.errors import BundleError, DataError, FullconvError
 from fullconv.labels import Head, LabelSet, head_sizes
 from fullconv.models.build import FcnOptions, build_for_prediction, build_model
 from fullconv.preprocessing import Preprocessing
+from fullconv.storage import replaced_folder
 
 MANIFEST, WEIGHTS = "model.json", "model.safetensors"
 
@@ -175,26 +174,9 @@ def save_bundle(
     )
     content = manifest.model_dump(mode="json")
     content["manifest_sha256"] = digest(content)
-    fresh, old = folder.with_name(f".{folder.name}.new"), folder.with_name(f".{folder.name}.old")
-    try:
-        shutil.rmtree(fresh, ignore_errors=True)
-        fresh.mkdir(parents=True)
-        for name, data in ((WEIGHTS, weights), (MANIFEST, (json.dumps(content, indent=1) + "\n").encode())):
-            with (fresh / name).open("wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-        # A reader that comes between the two renames finds the old one (see `find_bundle`).
-        shutil.rmtree(old, ignore_errors=True)
-        if folder.exists():
-            folder.rename(old)
-        fresh.rename(folder)
-        shutil.rmtree(old, ignore_errors=True)
-    except OSError as error:
-        shutil.rmtree(fresh, ignore_errors=True)
-        raise StorageError(
-            f"cannot write {folder}: {error.strerror}; free space or choose another folder"
-        ) from None
+    with replaced_folder(folder) as fresh:  # `find_bundle` finds the old one in between
+        (fresh / WEIGHTS).write_bytes(weights)
+        (fresh / MANIFEST).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
 
 def digest(content: dict[str, Any]) -> str:

@@ -2,12 +2,10 @@
 
 import os
 import time
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from itertools import cycle, islice
-from typing import Any, Literal, TypeVar
+from itertools import cycle
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -16,6 +14,7 @@ from torch import nn
 from fullconv.data.samples import Sample, read_heads, read_sample
 from fullconv.devices import Precision, autocast
 from fullconv.labels import Head, LabelSet
+from fullconv.lookahead import ahead, pool
 from fullconv.metrics import Scores
 from fullconv.models.scoring import score_maps_of
 from fullconv.ops.score_map import ScoreMap
@@ -32,9 +31,6 @@ Labelled = tuple[np.ndarray, np.ndarray, list[np.ndarray]]
 
 READERS = max(1, min(4, (os.cpu_count() or 1) // 2))
 """Threads that read; decoding leaves Python's lock."""
-
-Item = TypeVar("Item")
-Result = TypeVar("Result")
 
 
 @dataclass
@@ -124,9 +120,8 @@ def picture_score_map(
     Returns:
         A map of K classes on `device`.
     """
-    pixels = torch.from_numpy(np.ascontiguousarray(picture)).permute(2, 0, 1)[None]  # (1, C, H, W)
     with torch.inference_mode(), autocast(device, precision):
-        return score_maps_of(model, preprocessing(pixels, device))[0]
+        return score_maps_of(model, preprocessing.of_picture(picture, device))[0]
 
 
 def shown_indices(num_samples: int) -> list[int]:
@@ -175,19 +170,19 @@ def evaluate(
 
     was_training = model.training
     model.eval()
-    reading, counting = ThreadPoolExecutor(READERS), ThreadPoolExecutor(1)
     try:
-        read = ahead(reading, lambda sample: read_truths(sample, labels, heads), samples, READERS + 1)
-        counted = ahead(counting, evaluation.count, map(labelled, read), 2)
-        shown = set(shown_indices(len(samples)))
-        for index, (picture, label_map, truth) in enumerate(counted):
-            if index in shown:
-                evaluation.shown.append((picture, label_map, truth))
-            if seen is not None:
-                seen(index, picture, label_map, truth)
+        with pool(READERS) as reading, pool(1) as counting:
+            read = ahead(
+                reading, lambda sample: read_truths(sample, labels, heads), samples, most=READERS + 1
+            )
+            counted = ahead(counting, evaluation.count, map(labelled, read), most=2)
+            shown = set(shown_indices(len(samples)))
+            for index, (picture, label_map, truth) in enumerate(counted):
+                if index in shown:
+                    evaluation.shown.append((picture, label_map, truth))
+                if seen is not None:
+                    seen(index, picture, label_map, truth)
     finally:
-        reading.shutdown(cancel_futures=True)
-        counting.shutdown(cancel_futures=True)
         model.train(was_training)
     return evaluation
 
@@ -198,23 +193,6 @@ def nothing_measured(heads: Sequence[Head], stride: int | None, refine: Refine) 
         return Evaluation([HeadScores(head, each) for head, each in zip(heads, scores, strict=True)])
     unrefined = [Scores(head.labels.num_classes, stride) for head in heads]
     return Evaluation([HeadScores(*each) for each in zip(heads, scores, unrefined, strict=True)])
-
-
-def ahead(
-    threads: Executor, function: Callable[[Item], Result], items: Iterable[Item], number: int
-) -> Iterator[Result]:
-    """`function` of each item, in order, worked on in threads for at most `number` items ahead of the caller.
-
-    >>> with ThreadPoolExecutor(1) as threads:
-    ...     list(ahead(threads, str.upper, ["a", "b", "c"], number=2))
-    ['A', 'B', 'C']
-    """
-    rest = iter(items)
-    coming = deque(threads.submit(function, item) for item in islice(rest, number))
-    while coming:
-        result = coming.popleft().result()
-        coming.extend(threads.submit(function, item) for item in islice(rest, 1))
-        yield result
 
 
 def read_truths(sample: Sample, labels: LabelSet, heads: Sequence[Head]) -> tuple[np.ndarray, np.ndarray]:
@@ -237,14 +215,15 @@ def labels_of(evaluation: Evaluation, picture: np.ndarray, score_map: ScoreMap) 
     if evaluation.heads[0].unrefined is None:
         return label_maps
     began = time.monotonic()
-    refined = [ScoreMap.of_pixels(crf_refined(part.logits(), picture)) for part in parts]
+    refined = [crf_refined(part, picture) for part in parts]
     evaluation.refine_seconds += time.monotonic() - began
     return [part.labels().cpu().numpy() for part in refined] + label_maps
 
 
-def crf_refined(logits: torch.Tensor, picture: np.ndarray) -> torch.Tensor:
-    """(K, H, W) logits after a dense CRF that looks at the red, green and blue of `picture` (H, W, C) uint8."""
+def crf_refined(score_map: ScoreMap, picture: np.ndarray) -> ScoreMap:
+    """The scores after a dense CRF that looks at the red, green and blue of `picture` (H, W, C) uint8."""
     from fullconv.ops.crf import dense_crf
 
     rgb = torch.from_numpy(np.ascontiguousarray(picture[..., :3])).permute(2, 0, 1)  # (3, H, W)
-    return dense_crf(logits, rgb.to(logits.device))
+    logits = score_map.logits()
+    return ScoreMap.of_pixels(dense_crf(logits, rgb.to(logits.device)))

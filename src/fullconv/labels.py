@@ -2,8 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from fullconv.errors import DataError
+
+if TYPE_CHECKING:
+    import numpy as np
 
 IGNORE_INDEX = 255
 """The label of a void pixel: it takes no part in loss or metrics."""
@@ -50,6 +54,15 @@ class LabelSet:
     @property
     def num_classes(self) -> int:
         return len(self.names)
+
+    def shares(self, counts: "Sequence[int] | np.ndarray") -> dict[str, float]:
+        """The share that each class has of pixels counted by id, largest first; absent classes are left out.
+
+        >>> LabelSet.from_names(["a", "b", "c"]).shares([1, 3, 0])
+        {'b': 0.75, 'a': 0.25}
+        """
+        order = sorted(range(self.num_classes), key=lambda index: -counts[index])
+        return {self.names[index]: float(counts[index] / sum(counts)) for index in order if counts[index]}
 
     @classmethod
     def from_names(cls, names: list[str] | tuple[str, ...]) -> "LabelSet":

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -47,6 +48,10 @@ class Preprocessing:
         (0.485, 0.456, 0.406, 0.5)
         """
         return cls(IMAGENET_MEAN + (EXTRA_MEAN,) * num_extra, IMAGENET_STD + (EXTRA_STD,) * num_extra)
+
+    def of_picture(self, picture: np.ndarray, device: torch.device | str = "cpu") -> Tensor:
+        """One picture, (H, W, C) uint8, as (1, C, H, W) float32."""
+        return self(torch.from_numpy(np.ascontiguousarray(picture)).permute(2, 0, 1)[None], device)
 
     def __call__(self, pictures: Tensor, device: torch.device | str = "cpu") -> Tensor:
         """(N, C, H, W) uint8, RGB first, to float32 of the same shape in channels_last order, on `device`.

@@ -2,7 +2,10 @@
 
 import errno
 import os
+import shutil
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from fullconv.errors import StorageError
@@ -48,6 +51,44 @@ def write_atomically(path: Path, data: bytes) -> None:
 def write_text_atomically(path: Path, text: str) -> None:
     """`write_atomically` for text, as UTF-8."""
     write_atomically(path, text.encode("utf-8"))
+
+
+@contextmanager
+def replaced_folder(folder: Path) -> Iterator[Path]:
+    """Gives an empty folder beside `folder` to be filled; it takes the other's place when all of it has reached the disk.
+
+    In between, for a moment, there is only the old one, under the name `.NAME.old`.
+
+    Raises:
+        StorageError: the disk is full or may not be written; what was there before is still there.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as parent:
+    ...     with replaced_folder(Path(parent) / "a") as fresh:
+    ...         _ = (fresh / "b.txt").write_text("b")
+    ...     [str(path.relative_to(parent)) for path in Path(parent).rglob("*")]
+    ['a', 'a/b.txt']
+    """
+    fresh, old = folder.with_name(f".{folder.name}.new"), folder.with_name(f".{folder.name}.old")
+    try:
+        shutil.rmtree(fresh, ignore_errors=True)
+        fresh.mkdir(parents=True)
+        yield fresh
+        for file in fresh.iterdir():
+            with file.open("rb+") as written:
+                os.fsync(written.fileno())
+        _sync_folder(fresh)
+        shutil.rmtree(old, ignore_errors=True)
+        if folder.exists():
+            folder.rename(old)
+        fresh.rename(folder)
+        _sync_folder(folder.parent)
+        shutil.rmtree(old, ignore_errors=True)
+    except OSError as error:
+        shutil.rmtree(fresh, ignore_errors=True)
+        raise StorageError(
+            f"cannot write {folder}: {error.strerror or error}; free space or choose another folder"
+        ) from None
 
 
 def _sync_folder(folder: Path) -> None:

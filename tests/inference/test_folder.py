@@ -14,8 +14,8 @@ from torch import nn
 from fullconv.errors import InputError, StorageError
 from fullconv.inference import pipeline
 from fullconv.inference.folder import find_pictures, predict_files
-from fullconv.inference.pipeline import ahead, pool
 from fullconv.inference.segmenter import Segmenter
+from fullconv.lookahead import ahead, pool
 
 KINDS = {"mask", "overlay", "json"}
 

@@ -1,5 +1,7 @@
 """Covering windows: every pixel is seen, and what the windows say is averaged."""
 
+from itertools import product
+
 import numpy as np
 import pytest
 import torch
@@ -9,7 +11,8 @@ from hypothesis import strategies as st
 import fullconv
 from fullconv.errors import InputError
 from fullconv.inference.pixels import ArrayPixels
-from fullconv.inference.windows import Layout, averaged, averaged_bands, covering_windows
+from fullconv.inference.windows import Layout, averaged_parts, evenly_spread, joined
+from fullconv.ops.bilinear import Placement
 from fullconv.ops.score_map import ScoreMap
 from fullconv.preprocessing import Preprocessing
 
@@ -30,7 +33,7 @@ def logits_of(function, picture: np.ndarray, layout: Layout) -> torch.Tensor:
     def engine(pictures):
         return [ScoreMap.of_pixels(function(pictures[0]))]
 
-    return averaged(averaged_bands(engine, ArrayPixels(picture), PLAIN, layout)).logits()
+    return joined(averaged_parts(engine, ArrayPixels(picture), PLAIN, layout)).logits()
 
 
 def noise(size_hw) -> np.ndarray:
@@ -41,26 +44,80 @@ def noise(size_hw) -> np.ndarray:
 def test_windows_cover_every_pixel_and_stay_inside(size_hw, layout):
     window_hw = layout.window_hw
     count = np.zeros(np.maximum(size_hw, window_hw), int)
-    rows = covering_windows(size_hw, layout)
-    for box in (box for row in rows for box in row):
-        assert min(box.top, box.left) >= 0
-        piece = count[box.top : box.bottom, box.left : box.right]
-        assert piece.shape == window_hw == box.size_hw
+    tops, lefts = layout.starts(size_hw)
+    for top, left in product(tops, lefts):
+        assert min(top, left) >= 0
+        piece = count[top : top + window_hw[0], left : left + window_hw[1]]
+        assert piece.shape == window_hw
         piece += 1
     assert count.min() >= 1
     if layout.overlap == 0:
         fewest = [-(-size // window) for size, window in zip(size_hw, window_hw, strict=True)]
-        assert sum(map(len, rows)) == fewest[0] * fewest[1]
+        assert [len(tops), len(lefts)] == fewest
 
 
 @given(sizes, layouts)
 def test_windows_are_evenly_spread_and_overlap_as_asked(size_hw, layout):
-    tops = [row[0].top for row in covering_windows(size_hw, layout)]
+    tops, _ = layout.starts(size_hw)
     gaps = np.diff(tops)
     assert len(gaps) == 0 or gaps.max() - gaps.min() <= 1
     assert all(gap <= np.ceil(layout.window_hw[0] * (1 - layout.overlap)) for gap in gaps)
     assert tops[0] == 0
     assert len(tops) == 1 or tops[-1] == size_hw[0] - layout.window_hw[0]
+
+
+@given(sizes, layouts)
+def test_fitted_windows_are_as_many_and_no_larger(size_hw, layout):
+    fitted = layout.fitted(size_hw)
+    for axis, (starts, fitted_starts) in enumerate(
+        zip(layout.starts(size_hw), fitted.starts(size_hw), strict=True)
+    ):
+        side = fitted.window_hw[axis]
+        assert len(fitted_starts) == len(starts)
+        assert side <= layout.window_hw[axis]
+        if side > 32:  # with smaller ones, more would be needed
+            assert len(evenly_spread(size_hw[axis], side - 32, layout.step(side - 32))) > len(starts)
+
+
+@settings(max_examples=30, deadline=None)
+@given(sizes, layouts)
+def test_the_mean_is_that_of_full_size_logits(size_hw, layout):
+    """From coarse scores, box by box, against sums over the whole picture in float64."""
+    picture, half = noise(size_hw), Placement.half_pixel(8)
+
+    def engine(pictures):
+        scores = torch.nn.functional.avg_pool2d(pictures[0], 8).square()
+        return [ScoreMap(scores, (half, half), pictures.shape[2:])]
+
+    height, width = layout.window_hw
+    padded = np.zeros((*np.maximum(size_hw, layout.window_hw), 3), np.uint8)
+    padded[: size_hw[0], : size_hw[1]] = picture
+    total, weight = torch.zeros(3, *padded.shape[:2], dtype=torch.float64), torch.zeros(padded.shape[:2])
+    rows, columns = layout.weights_hw()
+    for top, left in product(*layout.starts(size_hw)):
+        place = (..., slice(top, top + height), slice(left, left + width))
+        logits = engine(PLAIN.of_picture(padded[place[1:]]))[0].logits()
+        total[place] += rows[:, None] * columns * logits.double()
+        weight[place] += rows[:, None] * columns
+    want = (total / weight)[:, : size_hw[0], : size_hw[1]].float()
+    got = joined(averaged_parts(engine, ArrayPixels(picture), PLAIN, layout)).logits()
+    torch.testing.assert_close(got, want)
+
+
+@settings(max_examples=30, deadline=None)
+@given(sizes, layouts, st.integers(0, 300))
+def test_going_on_at_a_row_gives_the_same_boxes(size_hw, layout, from_row):
+    def engine(pictures):
+        return [ScoreMap.of_pixels(pictures[0])]
+
+    source = ArrayPixels(noise(size_hw))
+    want = [
+        (box, part) for box, part in averaged_parts(engine, source, PLAIN, layout) if box.bottom > from_row
+    ]
+    got = list(averaged_parts(engine, source, PLAIN, layout, from_row))
+    assert [box for box, _ in got] == [box for box, _ in want]
+    for (_, one), (_, other) in zip(got, want, strict=True):
+        assert torch.equal(one.logits(), other.logits())
 
 
 @settings(max_examples=30, deadline=None)

@@ -7,6 +7,7 @@ import sys
 import pytest
 import torch
 
+import fullconv
 from fullconv.bundle import Architecture, load_bundle, save_bundle
 from fullconv.download import cache_folder
 from fullconv.errors import InputError, RunError
@@ -91,6 +92,15 @@ def test_a_bundle_predicts_from_the_recording_and_trains_from_the_library(tmp_pa
             torch.testing.assert_close(lean(x), model(x), rtol=0, atol=0)
     assert type(lean.backbone.body).__name__ == "RecordedBody"
     load_bundle(tmp_path / "m").model.train()
+
+
+def test_loaded_models_are_folded_and_streamed(tmp_path):
+    saved(tmp_path / "m")
+    for body in ("a library's", "RecordedBody"):
+        segmenter = fullconv.load(tmp_path / "m", engine="torch")
+        assert (type(segmenter.model.backbone.body).__name__ == "RecordedBody") is (body == "RecordedBody")
+        assert "batch_norm" not in {call.name for call in segmenter.engine.tape.calls}
+        assert segmenter.tiler.stream is not None
 
 
 def test_a_second_start_imports_no_backbone_library(tmp_path):

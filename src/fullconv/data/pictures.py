@@ -171,13 +171,13 @@ def open_header(
     max_pixels = min(max_pixels, MAX_PIXELS)
     _check_length(stream, name, max_bytes)
     try:
-        with _quiet():
+        with quiet():
             image = Image.open(stream, formats=FORMATS)
             # browsers turn by the EXIF tag alone; Pillow would turn a TIFF by XMP as well
             for key in ("xmp", "XML:com.adobe.xmp"):
                 image.info.pop(key, None)
             if isinstance(image, TiffImagePlugin.TiffImageFile):
-                # Pillow would parse, and warn about, these tags while it decodes: outside of _quiet
+                # Pillow would parse, and warn about, these tags while it decodes: outside of quiet
                 for group in TiffTags.TAGS_V2_GROUPS:
                     image.getexif().get_ifd(group)
     except Image.DecompressionBombError as error:
@@ -210,7 +210,7 @@ def orientation(image: Image.Image) -> int:
         return 1
     exif = Image.Exif()
     try:
-        with _quiet():
+        with quiet():
             exif.load(data)
         value = exif.get(ExifTags.Base.Orientation, 1)
     except Exception:  # damaged metadata never stops a picture, as in browsers
@@ -221,11 +221,11 @@ def orientation(image: Image.Image) -> int:
 def load_upright(image: Image.Image, name: str) -> Image.Image:
     """Decodes a picture whose header has been read, and turns it upright."""
     turn = _TURNS.get(orientation(image))
-    # decoding is outside the lock of _quiet, so that threads decode side by side, but for large TIFFs, of which
+    # decoding is outside the lock of quiet, so that threads decode side by side, but for large TIFFs, of which
     # Pillow warns once more
     warns = image.format == "TIFF" and 2 * image.width * image.height > MAX_PIXELS
     try:
-        with _quiet() if warns else nullcontext():
+        with quiet() if warns else nullcontext():
             image.load()
     except Exception as error:  # a damaged file can make Pillow raise nearly any type
         # other types come from Pillow's own code and say nothing about the file
@@ -325,7 +325,7 @@ _quiet_lock = threading.Lock()
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Keeps Pillow's warnings about odd headers from the user; locked, as threads share the filters."""
     with _quiet_lock, warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -15,12 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from fullconv.inference.outputs import storing
+from fullconv.inference.outputs import SYNC_SECONDS, storing
 
 HEADER = struct.Struct("<QQI")
-
-SYNC_SECONDS = 1.0
-"""So often what was written is made to reach the disk, should the power fail."""
 
 
 class BandFile:

@@ -7,14 +7,14 @@ picture has it. What lies in the halo is thrown away; the rest is equal to the w
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from fullconv.errors import InputError
 from fullconv.inference.engines import Engine
-from fullconv.inference.pixels import Box, PixelSource, network_input
+from fullconv.inference.pixels import Box, PixelSource
 from fullconv.models.fcn import FCN
 from fullconv.ops.score_map import ScoreMap
 from fullconv.ops.tracing import place_of, trace_steps
@@ -111,11 +111,8 @@ def exact_tiles(
     for core, read in tiles(source.size_hw, core_hw, reach):
         if core.bottom <= from_row:
             continue
-        (score_map,) = engine(network_input(source.read(read), preprocessing))
-        yield (
-            core,
-            replace(score_map, size_hw=core.size_hw, first_hw=(core.top - read.top, core.left - read.left)),
-        )
+        (score_map,) = engine(preprocessing.of_picture(source.read(read)))
+        yield core, score_map.cropped(core.top - read.top, core.left - read.left, core.size_hw)
 
 
 def joined(cores: Iterator[tuple[Box, ScoreMap]], size_hw: tuple[int, int]) -> ScoreMap:

@@ -8,11 +8,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from fullconv.inference.outputs import Job, Record, storing
+from fullconv.inference.outputs import SYNC_SECONDS, Job, Record, storing
 from fullconv.storage import write_text_atomically
-
-SYNC_SECONDS = 1.0
-"""So often the lines are made to reach the disk, should the power fail."""
 
 
 class Journal:

@@ -12,12 +12,15 @@ import numpy as np
 
 from fullconv.data.masks import write_mask
 from fullconv.drawing import before_after, confidence_picture, entropy_picture, overlay, save_jpeg
-from fullconv.errors import StorageError
+from fullconv.errors import ConfigError, InputError, StorageError
 from fullconv.inference.segmenter import Prediction, Segmenter
 from fullconv.labels import LabelSet
 from fullconv.storage import write_atomically
 
 Record = dict[str, Any]
+
+SYNC_SECONDS = 1.0
+"""So often what is written bit by bit is made to reach the disk, should the power fail."""
 
 ARRAYS: dict[str, Callable[[Prediction], np.ndarray]] = {
     "scores": lambda prediction: prediction.scores().astype(np.float16),
@@ -61,6 +64,25 @@ class Task:
     batch_size: int = 1
     identity: dict[str, Any] | None = None
     progress: Callable[[str], None] = field(default=lambda text: None)
+
+    def refuse_beyond(self, kinds: frozenset[str], file: str) -> None:
+        """Says what cannot be had of a file that is not read as a picture.
+
+        Args:
+            kinds: what can be saved of it, besides "json".
+            file: the file and what it is.
+
+        Raises:
+            ConfigError: something else is to be saved.
+            InputError: the model takes more than red, green and blue, of which alone it consists.
+        """
+        beyond, channels = sorted(self.kinds - kinds - {"json"}), self.segmenter.preprocessing.num_channels
+        if beyond:
+            raise ConfigError(f"{file}, of which {beyond[0]} cannot be saved; leave it out of --save")
+        if channels != 3:
+            raise InputError(
+                f"{file}, of which red, green and blue are read; the model takes {channels} channels"
+            )
 
     def identity_with(self, source: Path) -> dict[str, Any] | None:
         """`identity`, and what tells one content of a file from another."""
@@ -148,7 +170,7 @@ def write_answer(answer: Answer, task: Task, name: str, suffix: str = "") -> Rec
     for kind, file in files_of(name, task.kinds, suffix).items():
         FILES[kind][2](answer, task.out / file)
     height, width = answer.label_map.shape
-    record: Record = {"height": height, "width": width, "classes": shares(count(answer), answer.labels)}
+    record: Record = {"height": height, "width": width, "classes": answer.labels.shares(count(answer))}
     for head, part in answer.heads.items():
         told = write_answer(part, task, name, f"{suffix}_{head}")
         record.setdefault("heads", {})[head] = {"classes": told["classes"]}
@@ -167,16 +189,6 @@ def files_of(name: str, kinds: frozenset[str], suffix: str = "") -> dict[str, st
 def count(answer: Answer) -> np.ndarray:
     """(K,) int64 pixels of each class."""
     return np.bincount(answer.label_map.ravel(), minlength=answer.labels.num_classes)
-
-
-def shares(counts: np.ndarray, labels: LabelSet) -> dict[str, float]:
-    """The share that each class has, largest first; absent classes are left out.
-
-    >>> shares(np.array([1, 3, 0]), LabelSet.from_names(["a", "b", "c"]))
-    {'b': 0.75, 'a': 0.25}
-    """
-    order = np.argsort(-counts, kind="stable")
-    return {labels.names[i]: float(counts[i] / counts.sum()) for i in order if counts[i]}
 
 
 @contextmanager

@@ -1,13 +1,7 @@
 """Many pictures: some are read, and others are written, while the network is at work on one."""
 
-import os
-import sys
-import threading
 import time
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
@@ -19,73 +13,9 @@ from fullconv.data.extra import ExtraFormat, read_extra
 from fullconv.data.pictures import picture_size, read_picture
 from fullconv.errors import InputError, PictureError
 from fullconv.inference.outputs import Answer, Job, Record, Task, answer_of, files_of, write_answer
-
-THREADS = min(8, os.cpu_count() or 1)
-"""Of each stage; decoding and encoding leave Python's lock most of the time."""
-
-UNDER_WAY = 2 * THREADS
-BYTES_UNDER_WAY = 1 << 28
-"""What a stage holds at most: so many items, and unless there is but one, so many bytes."""
+from fullconv.lookahead import ahead, pool
 
 Item = TypeVar("Item")
-Result = TypeVar("Result")
-
-
-@contextmanager
-def pool(threads: int = THREADS) -> Iterator[Executor]:
-    """Threads that drop what they have not begun when the work ends early."""
-    executor = ThreadPoolExecutor(threads, initializer=give_way)
-    try:
-        yield executor
-    finally:
-        executor.shutdown(cancel_futures=True)
-
-
-def give_way() -> None:
-    """Lets the network's threads go first where cores are few: each of its layers waits for the slowest of them."""
-    if sys.platform == "linux":  # elsewhere a priority is the whole process's
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 19)
-
-
-def ahead(
-    threads: Executor,
-    function: Callable[[Item], Result],
-    items: Iterable[Item],
-    num_bytes: Callable[[Item], int],
-    eager: bool = False,
-) -> Iterator[Result]:
-    """`function` of each item, in order, worked on in threads while the caller does something else.
-
-    Args:
-        threads: where.
-        function: what is done.
-        items: taken as late as the limits allow.
-        num_bytes: the memory that an item takes while it is under way.
-        eager: results are handed on as soon as they are there, not as late as the limits allow.
-
-    >>> with pool(2) as threads:
-    ...     list(ahead(threads, str.upper, ["a", "b", "c"], len))
-    ['A', 'B', 'C']
-    """
-    waiting: deque[tuple[Future[Result], int]] = deque()
-    held = 0
-
-    def oldest() -> Result:
-        nonlocal held
-        future, size = waiting.popleft()
-        held -= size
-        return future.result()
-
-    for item in items:
-        size = num_bytes(item)
-        while waiting and (len(waiting) >= UNDER_WAY or held + size > BYTES_UNDER_WAY):
-            yield oldest()
-        waiting.append((threads.submit(function, item), size))
-        held += size
-        while eager and waiting and waiting[0][0].done():
-            yield oldest()
-    while waiting:
-        yield oldest()
 
 
 def batches(items: Iterable[Item], size: int, key: Callable[[Item], Any]) -> Iterator[list[Item]]:
@@ -196,6 +126,18 @@ def label(task: Task, batch: list[Read | Failed]) -> list[Labelled | Failed]:
         return [Failed(job, str(error) if isinstance(error, InputError) else too_large(job))]
     seconds = (time.perf_counter() - began) / len(batch)
     return [Labelled(item.job, answer, seconds) for item, answer in zip(pictures, answers, strict=True)]
+
+
+def one_by_one(task: Task, jobs: Iterable[Job], label: Callable[[Task, Job], Record]) -> Iterator[Record]:
+    """A record for each file that is too large to be read whole; of one that cannot be labelled, "source" and "error"."""
+    for job in jobs:
+        record: Record = {"source": str(job.source)}
+        try:
+            yield record | label(task, job)
+        except InputError as error:
+            yield record | {"error": str(error)}
+        except (MemoryError, torch.OutOfMemoryError):
+            yield record | {"error": too_large(job)}
 
 
 def too_large(job: Job) -> str:

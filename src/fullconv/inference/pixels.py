@@ -4,10 +4,6 @@ from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 import numpy as np
-import torch
-from torch import Tensor
-
-from fullconv.preprocessing import Preprocessing
 
 
 class Box(NamedTuple):
@@ -54,8 +50,3 @@ class ArrayPixels:
 
     def read(self, box: Box) -> np.ndarray:
         return self.picture[box.top : box.bottom, box.left : box.right]
-
-
-def network_input(pixels: np.ndarray, preprocessing: Preprocessing) -> Tensor:
-    """(h, w, C) uint8 to (1, C, h, w) float32, normalised."""
-    return preprocessing(torch.from_numpy(np.ascontiguousarray(pixels)).permute(2, 0, 1)[None])

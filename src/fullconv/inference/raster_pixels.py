@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from fullconv.data.pictures import _quiet as quiet
+from fullconv.data.pictures import quiet
 from fullconv.errors import ConfigError, PictureError
 from fullconv.inference.pixels import Box
 

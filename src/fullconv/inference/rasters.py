@@ -10,16 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from PIL import Image
 
 from fullconv.data.masks import palette_of
-from fullconv.data.pictures import _quiet as quiet
+from fullconv.data.pictures import quiet
 from fullconv.drawing import overlay, save_jpeg
 from fullconv.errors import ConfigError, InputError
 from fullconv.inference.bands import BandFile
-from fullconv.inference.outputs import Job, Record, Task, into_place, shares, storing
-from fullconv.inference.pipeline import too_large
+from fullconv.inference.outputs import Job, Record, Task, into_place, storing
+from fullconv.inference.pipeline import one_by_one
 from fullconv.inference.pixels import Box
 from fullconv.inference.raster_pixels import RasterPixels, import_rasterio, window_of
 from fullconv.labels import IGNORE_INDEX, VOID_COLOR, Head, LabelSet, head_sizes
@@ -44,14 +43,7 @@ def label_rasters(task: Task, jobs: Iterable[Job]) -> Iterator[Record]:
     above 255 classes) as nodata. `overlays/NAME.jpg` is reduced to 2000 pixels a side. A record holds, besides what that of a
     picture does, "nodata", the share of pixels without data, if there are such; "classes" are shares of the others.
     """
-    for job in jobs:
-        record: Record = {"source": str(job.source)}
-        try:
-            yield record | label_raster(task, job)
-        except InputError as error:
-            yield record | {"error": str(error)}
-        except (MemoryError, torch.OutOfMemoryError):
-            yield record | {"error": too_large(job)}
+    return one_by_one(task, jobs, label_raster)
 
 
 def raster_files(name: str, kinds: frozenset[str], suffix: str = "") -> dict[str, str]:
@@ -94,18 +86,9 @@ def label_raster(task: Task, job: Job) -> Record:
 
 
 def check_task(task: Task, job: Job) -> None:
-    beyond = sorted(task.kinds - {"mask", "overlay", "json"})
-    if beyond:
-        raise ConfigError(
-            f"{job.source}: is a raster, of which {beyond[0]} cannot be saved; leave it out of --save"
-        )
+    task.refuse_beyond(frozenset({"mask", "overlay"}), f"{job.source}: is a raster")
     if task.segmenter.refine != "none":
         raise ConfigError(f"{job.source}: is a raster, which cannot be refined; leave out --refine")
-    channels = task.segmenter.preprocessing.num_channels
-    if channels != 3:
-        raise InputError(
-            f"{job.source}: is a raster, of which red, green and blue are read; the model takes {channels} channels"
-        )
 
 
 def add_bands(task: Task, source: RasterPixels, bands: BandFile) -> None:
@@ -144,7 +127,7 @@ def write_heads(task: Task, job: Job, source: RasterPixels, bands: BandFile) -> 
                 into_place(partial, mask)
         finally:
             partial.unlink(missing_ok=True)
-        classes = {"classes": shares(counts, head.labels)}
+        classes = {"classes": head.labels.shares(counts)}
         if head.name:
             told.setdefault("heads", {})[head.name] = classes
         else:

@@ -89,8 +89,7 @@ class Prediction:
     def fractions(self) -> dict[str, float]:
         """The share of the picture that each predicted class has, largest first; absent classes are left out."""
         counts = np.bincount(self.label_map.ravel(), minlength=self.labels.num_classes)
-        order = np.argsort(-counts, kind="stable")
-        return {self.labels.names[i]: float(counts[i] / self.label_map.size) for i in order if counts[i]}
+        return self.labels.shares(counts)
 
 
 class Segmenter:
@@ -192,9 +191,7 @@ class Segmenter:
         return Prediction(picture, self.refined(first, picture), self.labels, heads)
 
     def refined(self, score_map: ScoreMap, picture: np.ndarray) -> ScoreMap:
-        if self.refine == "none":
-            return score_map
-        return ScoreMap.of_pixels(crf_refined(score_map.logits(), picture))
+        return score_map if self.refine == "none" else crf_refined(score_map, picture)
 
     def further_channels(
         self, picture: np.ndarray, extra: str | Path | np.ndarray | None

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from fullconv.errors import InputError
 from fullconv.inference.exact import reach_of
-from fullconv.inference.pixels import Box, PixelSource, network_input
+from fullconv.inference.pixels import Box, PixelSource
 from fullconv.inference.row_steps import Pointwise, Rows, Step, Upsampled, ready_rows, step_of
 from fullconv.models.fcn import FCN
 from fullconv.ops.score_map import ScoreMap
@@ -125,7 +125,7 @@ class Stream:
         for top in range(0, height, feed.band):
             pixels = source.read(Box(top, 0, min(top + feed.band, height), width))
             with torch.inference_mode():
-                self.push(maps, network_input(pixels, feed.preprocessing).to(feed.device, feed.dtype))
+                self.push(maps, feed.preprocessing.of_picture(pixels).to(feed.device, feed.dtype))
             yield maps[self.last]
 
     def empty(self, height: int) -> dict[int, Rows]:

@@ -10,14 +10,15 @@ import torch
 from torch import Tensor, nn
 
 from fullconv.errors import ConfigError, InputError
+from fullconv.inference import windows
 from fullconv.inference.augmentation import Augmented
 from fullconv.inference.engines import Engine
 from fullconv.inference.engines.torch_engine import DTYPES, TorchEngine
 from fullconv.inference.exact import Reach, exact_tiles, joined, reach_of
 from fullconv.inference.memory import band_rows, bytes_per_pixel, fits_whole, tile_side
-from fullconv.inference.pixels import ArrayPixels, Box, PixelSource, network_input
+from fullconv.inference.pixels import ArrayPixels, Box, PixelSource
 from fullconv.inference.streaming import Feed, Stream
-from fullconv.inference.windows import Layout, averaged, averaged_bands
+from fullconv.inference.windows import Layout
 from fullconv.models.scoring import score_maps_of
 from fullconv.ops.score_map import ScoreMap
 from fullconv.preprocessing import Preprocessing
@@ -71,13 +72,13 @@ class Tiler:
             return self.stream.score_map(source, self.feed(source))
         if self.is_exact:
             return joined(self.parts(source), source.size_hw)
-        return averaged(self.parts(source))
+        return windows.joined(self.parts(source))
 
     def score_maps(self, pictures: Sequence[np.ndarray]) -> list[ScoreMap]:
         """Of pictures of one size, (H, W, C) uint8: from one pass where memory suffices, else one after the other."""
         height, width = pictures[0].shape[:2]
         if len(pictures) > 1 and self.takes_whole((len(pictures) * height, width)):
-            return self.engine(torch.cat([network_input(each, self.preprocessing) for each in pictures]))
+            return self.engine(torch.cat([self.preprocessing.of_picture(each) for each in pictures]))
         return [self.score_map(ArrayPixels(each)) for each in pictures]
 
     def parts(self, source: PixelSource, from_row: int = 0) -> Parts:
@@ -101,11 +102,13 @@ class Tiler:
         else:
             overlap = 0.0 if self.overlap == "mean" else GAUSSIAN_OVERLAP
             layout = Layout(self.window_hw, overlap, self.overlap)
-            yield from averaged_bands(self.engine, source, self.preprocessing, layout, from_row)
+            if self.tile == "auto":
+                layout = layout.fitted(source.size_hw)
+            yield from windows.averaged_parts(self.engine, source, self.preprocessing, layout, from_row)
 
     def in_one_pass(self, source: PixelSource) -> ScoreMap:
         height, width = source.size_hw
-        (score_map,) = self.engine(network_input(source.read(Box(0, 0, height, width)), self.preprocessing))
+        (score_map,) = self.engine(self.preprocessing.of_picture(source.read(Box(0, 0, height, width))))
         return score_map
 
     def takes_whole(self, size_hw: tuple[int, int]) -> bool:

@@ -17,11 +17,10 @@ from types import TracebackType
 from typing import Any
 
 import numpy as np
-import torch
 
 from fullconv.data.masks import read_stored
 from fullconv.drawing import overlay
-from fullconv.errors import ConfigError, InputError
+from fullconv.errors import InputError
 from fullconv.inference.outputs import (
     Answer,
     Job,
@@ -31,11 +30,11 @@ from fullconv.inference.outputs import (
     count,
     into_place,
     save_mask,
-    shares,
     storing,
 )  # fmt: skip
-from fullconv.inference.pipeline import ahead, batches, pool, too_large
+from fullconv.inference.pipeline import batches, one_by_one
 from fullconv.inference.video_files import Frame, VideoReader, VideoWriter
+from fullconv.lookahead import ahead, pool
 
 VIDEO_SUFFIXES = frozenset((".mp4", ".mov", ".mkv", ".webm", ".avi"))
 
@@ -67,14 +66,7 @@ def label_videos(task: Task, jobs: Iterable[Job]) -> Iterator[Record]:
     besides what that of a picture does, "frames" and "duration" in seconds. Where a video is damaged, the frames before are
     kept, and the record has an "error".
     """
-    for job in jobs:
-        record: Record = {"source": str(job.source)}
-        try:
-            yield record | label_video(task, job)
-        except InputError as error:
-            yield record | {"error": str(error)}
-        except (MemoryError, torch.OutOfMemoryError):
-            yield record | {"error": too_large(job)}
+    return one_by_one(task, jobs, label_video)
 
 
 def video_files(name: str, kinds: frozenset[str], suffix: str = "") -> dict[str, str]:
@@ -90,7 +82,7 @@ def label_video(task: Task, job: Job) -> Record:
         InputError: the video, or what is asked for, is refused.
         StorageError: the disk is full or may not be written.
     """
-    check_task(task, job)
+    task.refuse_beyond(KINDS, f"{job.source}: is a video")
     began = time.perf_counter()
     shown = task.out / "videos" / f"{job.name}.mp4"
     partial_path = shown.with_name(f".{job.name}.partial.mp4")
@@ -127,7 +119,7 @@ def add_frames(task: Task, job: Job, reader: VideoReader, lines: "FrameLines", w
         counts += painted.counts
         if last.index >= lines.done:
             seconds = float(last.pts * reader.time_base)
-            lines.append({"frame": last.index, "time": seconds, "classes": shares(painted.counts, labels)})
+            lines.append({"frame": last.index, "time": seconds, "classes": labels.shares(painted.counts)})
         task.progress(f"{job.source.name}: frame {last.index + 1:,}{of}")
     if first is None or last is None:
         raise InputError(reader.error or f"{job.source}: holds no frame; copy or export it again")
@@ -138,21 +130,8 @@ def add_frames(task: Task, job: Job, reader: VideoReader, lines: "FrameLines", w
         "width": width,
         "frames": last.index + 1,
         "duration": duration,
-        "classes": shares(counts, labels),
+        "classes": labels.shares(counts),
     }
-
-
-def check_task(task: Task, job: Job) -> None:
-    beyond = sorted(task.kinds - KINDS - {"json"})
-    if beyond:
-        raise ConfigError(
-            f"{job.source}: is a video, of which {beyond[0]} cannot be saved; leave it out of --save"
-        )
-    channels = task.segmenter.preprocessing.num_channels
-    if channels != 3:
-        raise InputError(
-            f"{job.source}: is a video, which has red, green and blue; the model takes {channels} channels"
-        )
 
 
 def painted_frames(

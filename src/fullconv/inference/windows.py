@@ -4,22 +4,24 @@ A network with a stride-32 transposed convolution gives back the size it was giv
 textbook lays windows of such a size over the picture until their union covers it, and averages what the windows say
 about a pixel before the softmax ("mean"). "gaussian" trusts a window most in its middle, where it sees most around.
 
-Rows of windows are worked off from the top, and a row of pixels is let go once no window to come reaches it, so that memory
-grows with the picture's width alone.
+Rows of windows are worked off from the top, and their scores let go once no pixel to come needs them, so that memory grows
+with the picture's width alone.
 
 Source: Zhang et al., "Dive into Deep Learning", section "Fully Convolutional Networks", prediction; Isensee et al.,
 "nnU-Net", Nature Methods 2021, the Gaussian importance map.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from fullconv.errors import InputError
 from fullconv.inference.engines import Engine
-from fullconv.inference.pixels import Box, PixelSource, network_input
+from fullconv.inference.pixels import Box, PixelSource
 from fullconv.ops.score_map import ScoreMap
 from fullconv.preprocessing import Preprocessing
 
@@ -56,32 +58,46 @@ class Layout:
                 f"windows of {self.window_hw[0]} x {self.window_hw[1]} pixels; expected sides that are multiples of {MULTIPLE}"
             )
 
-    def weights(self) -> Tensor:
-        """(h, w) float32, above zero."""
-        if self.weighting == "mean":
-            return torch.ones(self.window_hw)
-        rows, columns = (gaussian(side) for side in self.window_hw)
-        return rows[:, None] * columns[None, :]
+    def starts(self, size_hw: tuple[int, int]) -> tuple[list[int], list[int]]:
+        """Tops and lefts of the fewest windows that cover a picture, evenly spread.
+
+        >>> Layout((64, 64)).starts((64, 100))
+        ([0], [0, 36])
+        """
+        tops, lefts = map(evenly_spread, size_hw, self.window_hw, map(self.step, self.window_hw))
+        return tops, lefts
+
+    def step(self, side: int) -> int:
+        """How far windows of a side may lie apart."""
+        return int(side * (1 - self.overlap))
+
+    def fitted(self, size_hw: tuple[int, int]) -> "Layout":
+        """The smallest windows of which as many cover a picture: less is seen twice.
+
+        >>> Layout((96, 96), overlap=0.25).fitted((100, 200)).window_hw
+        (64, 96)
+        """
+        sides = [
+            next(
+                side
+                for side in range(MULTIPLE, window + 1, MULTIPLE)
+                if len(starts) == len(evenly_spread(size, side, self.step(side)))
+            )
+            for size, window, starts in zip(size_hw, self.window_hw, self.starts(size_hw), strict=True)
+        ]
+        return replace(self, window_hw=(sides[0], sides[1]))
+
+    def weights_hw(self) -> tuple[Tensor, Tensor]:
+        """(h,) and (w,) float32, above zero; a pixel's weight is their product."""
+        of_side = torch.ones if self.weighting == "mean" else gaussian
+        rows, columns = map(of_side, self.window_hw)
+        return rows, columns
 
 
 def gaussian(side: int) -> Tensor:
     """(side,) float32: 1 in the middle, at least `LEAST`."""
     place = torch.arange(side) - (side - 1) / 2
     return (-0.5 * (place / (SIGMA * side)) ** 2).exp().clamp(min=LEAST)
-
-
-def covering_windows(size_hw: tuple[int, int], layout: Layout) -> list[list[Box]]:
-    """The fewest windows that cover a picture, evenly spread; a list per row of windows.
-
-    >>> [[(box.top, box.left) for box in row] for row in covering_windows((64, 100), Layout((64, 64)))]
-    [[(0, 0), (0, 36)]]
-    """
-    tops, lefts = (
-        evenly_spread(size, window, int(window * (1 - layout.overlap)))
-        for size, window in zip(size_hw, layout.window_hw, strict=True)
-    )
-    height, width = layout.window_hw
-    return [[Box(top, left, top + height, left + width) for left in lefts] for top in tops]
 
 
 def evenly_spread(size: int, window: int, step: int) -> list[int]:
@@ -94,57 +110,105 @@ def evenly_spread(size: int, window: int, step: int) -> list[int]:
     return [round(i * (size - window) / gaps) for i in range(gaps + 1)] if gaps > 0 else [0]
 
 
-def averaged_bands(
+class Span(NamedTuple):
+    """Rows or columns of pixels, `first` to `end`, that the same windows cover: those of these numbers."""
+
+    first: int
+    end: int
+    windows: tuple[int, ...]
+
+
+def spans(starts: list[int], window: int, size: int) -> list[Span]:
+    """
+    >>> spans([0, 24, 48], 32, 76)
+    [Span(first=0, end=24, windows=(0,)), Span(first=24, end=32, windows=(0, 1)), Span(first=32, end=48, windows=(1,)), \
+Span(first=48, end=56, windows=(1, 2)), Span(first=56, end=76, windows=(2,))]
+    """
+    edges = sorted({0, size, *starts, *(start + window for start in starts if start + window < size)})
+    return [
+        Span(first, end, tuple(i for i, start in enumerate(starts) if start <= first < start + window))
+        for first, end in pairwise(edges)
+    ]
+
+
+def averaged_parts(
     engine: Engine, source: PixelSource, preprocessing: Preprocessing, layout: Layout, from_row: int = 0
 ) -> Iterator[tuple[Box, ScoreMap]]:
-    """The weighted mean of the windows' logits, in bands of full width from the top.
+    """The weighted mean of the windows' logits, in boxes from the top, each of which the same windows cover.
 
-    A picture that is smaller than the window is extended below and to the right by zeros, the mean colour of normalised
+    Most pixels fall to one window, which says of them what it says, coarse; full-size logits are made where several do. A
+    picture that is smaller than the window is extended below and to the right by zeros, the mean colour of normalised
     pictures; their logits are cut off.
 
     Yields:
-        A band of the picture that ends below `from_row`, and its full-size score map.
+        Each box of the picture that ends below `from_row`, and its score map; boxes of the same rows from left to right.
     """
-    height, width = source.size_hw
-    rows = rows_from(covering_windows(source.size_hw, layout), from_row)
-    weights = layout.weights()
-    wide = max(width, layout.window_hw[1])
-    total, weight = None, torch.zeros(layout.window_hw[0], wide)  # of the pixel rows from `row[0].top` on
-    for row, following in zip(rows, [*rows[1:], None], strict=True):
-        for box in row:
-            logits = window_logits(engine, source, preprocessing, box)
-            if total is None:
-                total = logits.new_zeros(len(logits), layout.window_hw[0], wide)
-                weights, weight = weights.to(logits), weight.to(logits)
-            total[:, :, box.left : box.right] += weights * logits
-            weight[:, box.left : box.right] += weights
-        assert total is not None
-        top, bottom = row[0].top, min(height, row[0].bottom if following is None else following[0].top)
-        done = bottom - top
-        if bottom > from_row:
-            band = (total[:, :done] / weight[:done])[:, :, :width]
-            yield Box(top, 0, bottom, width), ScoreMap.of_pixels(band)
-        total[:, :-done], weight[:-done] = total[:, done:].clone(), weight[done:].clone()
-        total[:, -done:], weight[-done:] = 0, 0
+    (tops, lefts), window_hw = layout.starts(source.size_hw), layout.window_hw
+    rows, columns = map(spans, (tops, lefts), window_hw, source.size_hw)
+    weights_hw = layout.weights_hw()
+    seen: dict[int, list[ScoreMap]] = {}  # the rows of windows that are still needed
+    for top, bottom, row_numbers in rows:
+        if bottom <= from_row:
+            continue
+        seen = {
+            row: seen.get(row)
+            or [scores_in(engine, source, preprocessing, tops[row], left, window_hw) for left in lefts]
+            for row in row_numbers
+        }
+        for left, right, column_numbers in columns:
+            views = [
+                View(seen[row][column], top - tops[row], left - lefts[column])
+                for row in row_numbers
+                for column in column_numbers
+            ]
+            box = Box(top, left, bottom, right)
+            yield box, averaged(views, box.size_hw, weights_hw)
 
 
-def rows_from(rows: list[list[Box]], from_row: int) -> list[list[Box]]:
-    """Without the rows of windows that no band which ends below `from_row` needs."""
-    tops = [row[0].top for row in rows]
-    first = max([top for top in tops if top <= from_row], default=0)
-    return [row for row in rows if row[0].bottom > first]
+class View(NamedTuple):
+    """A window's scores, and where in the window the box begins that is asked for."""
+
+    scores: ScoreMap
+    top: int
+    left: int
 
 
-def window_logits(engine: Engine, source: PixelSource, preprocessing: Preprocessing, box: Box) -> Tensor:
-    """(K, h, w) float32 full-size scores of a window that may hang over the end."""
-    height, width = source.size_hw
-    pixels = source.read(Box(box.top, box.left, min(box.bottom, height), min(box.right, width)))
-    inputs = network_input(pixels, preprocessing)
-    below, right = box.size_hw[0] - inputs.shape[2], box.size_hw[1] - inputs.shape[3]
+def averaged(views: list[View], size_hw: tuple[int, int], weights_hw: tuple[Tensor, Tensor]) -> ScoreMap:
+    """What windows say of a box that all of them cover."""
+    (height, width), (row_weights, column_weights) = size_hw, weights_hw
+    if len(views) == 1:
+        return views[0].scores.cropped(views[0].top, views[0].left, size_hw)
+    total = weight = torch.zeros(())
+    for scores, top, left in views:
+        logits = scores.cropped(top, left, size_hw).logits()
+        own = (row_weights[top : top + height, None] * column_weights[left : left + width]).to(logits)
+        total, weight = total + own * logits, weight + own
+    return ScoreMap.of_pixels(total / weight)
+
+
+def scores_in(
+    engine: Engine,
+    source: PixelSource,
+    preprocessing: Preprocessing,
+    top: int,
+    left: int,
+    window_hw: tuple[int, int],
+) -> ScoreMap:
+    """The scores of a window that may hang over the end."""
+    (rows, columns), (height, width) = window_hw, source.size_hw
+    inputs = preprocessing.of_picture(
+        source.read(Box(top, left, min(top + rows, height), min(left + columns, width)))
+    )
+    below, right = rows - inputs.shape[2], columns - inputs.shape[3]
     (score_map,) = engine(torch.nn.functional.pad(inputs, (0, right, 0, below)))
-    return score_map.logits()
+    return score_map
 
 
-def averaged(bands: Iterator[tuple[Box, ScoreMap]]) -> ScoreMap:
-    """The full-size score map of the whole picture from its bands."""
-    return ScoreMap.of_pixels(torch.cat([band.logits() for _, band in bands], dim=1))
+def joined(parts: Iterator[tuple[Box, ScoreMap]]) -> ScoreMap:
+    """The full-size score map of the whole picture from its parts."""
+    bands: list[list[Tensor]] = []
+    for box, part in parts:
+        if box.left == 0:
+            bands.append([])
+        bands[-1].append(part.logits())
+    return ScoreMap.of_pixels(torch.cat([torch.cat(band, dim=2) for band in bands], dim=1))

@@ -83,6 +83,11 @@ class FCN(nn.Module):
         rows, columns = self.backbone.geometry_hw[coarse]
         return Placement.between(rows, to_rows), Placement.between(columns, to_columns)
 
+    @property
+    def in_channels(self) -> int:
+        """C: what the first convolution takes; a recorded backbone has its weights, but no module."""
+        return next(weights.shape[1] for weights in self.parameters() if weights.dim() == 4)
+
     def forward(self, pictures: Tensor) -> Tensor:
         """(N, 3, H, W) normalised pictures of any size to (N, K, H, W) logits."""
         return self.upsampled(self.scores(pictures), self.stride, pictures.shape[2:])

@@ -41,6 +41,14 @@ class ScoreMap:
         """A map per head, each with its number of classes."""
         return [replace(self, scores=part) for part in self.scores.split(list(sizes))]
 
+    def cropped(self, top: int, left: int, size_hw: tuple[int, int]) -> "ScoreMap":
+        """The same of a window of the pixels.
+
+        >>> ScoreMap.of_pixels(torch.arange(12.0).view(1, 3, 4)).cropped(1, 2, (1, 2)).logits()
+        tensor([[[6., 7.]]])
+        """
+        return replace(self, size_hw=size_hw, first_hw=(self.first_hw[0] + top, self.first_hw[1] + left))
+
     def labels(self) -> Tensor:
         """(H, W) class ids, uint8, or uint16 above 255 classes; of equal scores the lowest id."""
         return upsampled_labels(self.scores, self.placement_hw, self.size_hw, self.first_hw)

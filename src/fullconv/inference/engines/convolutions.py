@@ -84,15 +84,10 @@ def structure(model: FCN) -> str:
     body = model.backbone.body
     if isinstance(body, RecordedBody):
         return json.dumps(body.calls)
-    if picture_channels(model) == 3:  # others are never recorded
+    if model.in_channels == 3:  # others are never recorded
         with contextlib.suppress(InputError):
             return json.dumps(Recording.of(model.backbone).body["calls"])
     return str(model)
-
-
-def picture_channels(model: FCN) -> int:
-    """Those that the first convolution takes; a recording has its weights, but no module."""
-    return next(weights.shape[1] for weights in model.parameters() if weights.dim() == 4)
 
 
 def converted(model: FCN) -> bytes:
@@ -100,7 +95,7 @@ def converted(model: FCN) -> bytes:
     imported("onnxscript")
     size = max(256, model.backbone.smallest)
     # Sides of one length, or a batch of one, could be taken for constants.
-    example = torch.zeros(2, picture_channels(model), size, size + 32)
+    example = torch.zeros(2, model.in_channels, size, size + 32)
     free = torch.export.Dim.DYNAMIC
     try:
         with quiet():
@@ -127,7 +122,7 @@ def prove(model: FCN, run: ScoreMapsFunction, engine: str) -> None:
         ConfigError: they differ.
     """
     size_hw = [max(side, model.backbone.smallest) for side in PROOF_HW]
-    noise = torch.randn(1, picture_channels(model), *size_hw, generator=torch.Generator().manual_seed(0))
+    noise = torch.randn(1, model.in_channels, *size_hw, generator=torch.Generator().manual_seed(0))
     with torch.inference_mode():
         wanted = model.score_maps(noise)
     for scores, want in zip(run(noise), wanted, strict=True):

@@ -7,8 +7,6 @@ Where the weights change, it has to be made anew.
 """
 
 import hashlib
-import os
-import shutil
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,10 +15,11 @@ from pydantic import BaseModel, ConfigDict
 from torch import nn
 
 from fullconv.bundle import MANIFEST, WEIGHTS, read_manifest
-from fullconv.errors import BundleError, ConfigError, StorageError
+from fullconv.errors import BundleError, ConfigError
 from fullconv.inference.engines.convolutions import the_fcn
 from fullconv.inference.engines.openvino_engine import OpenVinoEngine, core
 from fullconv.inference.engines.packages import imported
+from fullconv.storage import replaced_folder
 
 FOLDER, RECORD = "int8", "int8.json"
 XML, BIN = "model.xml", "model.bin"
@@ -55,34 +54,20 @@ def save_int8(folder: Path, network: Any, measured: dict[str, Any]) -> Path:
     Raises:
         StorageError: the disk is full or may not be written; what was there before is still there.
     """
-    target, fresh, old = folder / FOLDER, folder / f".{FOLDER}.new", folder / f".{FOLDER}.old"
     serialize = imported("openvino").serialize
     weights_sha256 = read_manifest(folder / MANIFEST).weights_sha256
-    try:
-        shutil.rmtree(fresh, ignore_errors=True)
-        fresh.mkdir()
-        serialize(network, str(fresh / XML), str(fresh / BIN))
+    with replaced_folder(folder / FOLDER) as fresh:
+        try:
+            serialize(network, str(fresh / XML), str(fresh / BIN))
+        except RuntimeError as error:  # what OpenVINO raises where it cannot write
+            raise OSError(str(error).splitlines()[0]) from None
         record = Record(
             weights_sha256=weights_sha256,
             files={name: digest(fresh / name) for name in (XML, BIN)},
             measured=measured,
         )
         (fresh / RECORD).write_text(record.model_dump_json(indent=1) + "\n", encoding="utf-8")
-        for file in fresh.iterdir():
-            with file.open("rb+") as written:
-                os.fsync(written.fileno())
-        shutil.rmtree(old, ignore_errors=True)
-        if target.exists():
-            target.rename(old)
-        fresh.rename(target)
-        shutil.rmtree(old, ignore_errors=True)
-    except (OSError, RuntimeError) as error:  # OpenVINO raises the latter where it cannot write
-        shutil.rmtree(fresh, ignore_errors=True)
-        reason = error.strerror if isinstance(error, OSError) else str(error).splitlines()[0]
-        raise StorageError(
-            f"cannot write {target}: {reason}; free space or make the folder writable"
-        ) from None
-    return target
+    return folder / FOLDER
 
 
 def digest(file: Path) -> str:

@@ -12,7 +12,6 @@ from fullconv.data.samples import Sample, read_sample
 from fullconv.inference.engines import Engine
 from fullconv.inference.engines.openvino_engine import SMALL, OpenVinoEngine, openvino_model
 from fullconv.inference.engines.packages import imported, quiet
-from fullconv.inference.pixels import network_input
 from fullconv.labels import LabelSet
 from fullconv.metrics import Confusion
 from fullconv.models.fcn import FCN, at_least
@@ -60,7 +59,7 @@ class Calibration:
     def read(self, sample: Sample) -> Tensor:
         """(1, C, H, W) float32, normalised."""
         picture, _ = read_sample(sample, self.labels)
-        return network_input(middle(picture, LARGEST), self.preprocessing)
+        return self.preprocessing.of_picture(middle(picture, LARGEST))
 
     def agreement(self, engine: OpenVinoEngine) -> float:
         """The share of pixels that an engine labels as float32 does, over all heads."""
@@ -182,7 +181,7 @@ def compare(
     shares = []
     for sample in samples:
         picture, truth = read_sample(sample, labels)
-        pictures = network_input(picture, preprocessing)
+        pictures = preprocessing.of_picture(picture)
         found = []
         for engine, confusion, times in zip(engines, confusions, seconds, strict=True):
             began = time.perf_counter()

@@ -44,10 +44,10 @@ class TorchEngine:
         """Of an FCN's convolutions, as they are run; None where the network cannot be recorded."""
         if not isinstance(self.model, FCN):
             return None
-        channels = first_channels(self.model)
         try:
             return in_dtype(
-                folded(record(self.model.score_maps, channels, self.device)), DTYPES[self.precision]
+                folded(record(self.model.score_maps, self.model.in_channels, self.device)),
+                DTYPES[self.precision],
             )
         except InputError:
             return None
@@ -64,8 +64,3 @@ class TorchEngine:
                 return tape(pictures.to(dtype))
 
         return run
-
-
-def first_channels(model: nn.Module) -> int:
-    """The channels of the picture: those that the first convolution takes; a recorded backbone has no modules."""
-    return next(weight.shape[1] for weight in model.parameters() if weight.dim() == 4)

@@ -1,6 +1,7 @@
 """Bundles: what is written comes back, what is damaged does not load, what is not finished is not seen."""
 
 import json
+import os
 import random
 import shutil
 
@@ -108,7 +109,7 @@ def test_a_bundle_is_replaced_whole_or_not_at_all(saved, tmp_path, monkeypatch):
     def full(descriptor):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(bundle_module.os, "fsync", full)
+    monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(StorageError, match="No space left on device"):
         write(folder, saved[1])
     assert (folder / "model.safetensors").read_bytes() == before

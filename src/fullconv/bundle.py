@@ -19,59 +19,46 @@ from pydantic import BaseModel, ConfigDict, Field
 from fullconv.data.extra import ExtraFormat
 from fullconv.errors import BundleError, DataError, FullconvError
 from fullconv.labels import Head, LabelSet, head_sizes
-from fullconv.models.build import FcnOptions, build_for_prediction, build_model
+from fullconv.models.build import build_for_prediction, build_with
+from fullconv.models.fcn import FcnOptions
 from fullconv.preprocessing import Preprocessing
 from fullconv.storage import replaced_folder
 
 MANIFEST, WEIGHTS = "model.json", "model.safetensors"
 
 
-class Architecture(BaseModel):
+class Architecture(FcnOptions):
     """The arguments of `build_model` that make this network."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+    model_config = ConfigDict(protected_namespaces=())
 
     model: str
     backbone: str
     num_classes: int = Field(ge=1, le=65535)
-    upsampling: Literal["fixed", "learned"] = "fixed"
-    init: Literal["bilinear", "xavier"] = "bilinear"
-    skip_init: Literal["xavier", "zero"] = "xavier"
-    placement: Literal["exact", "half-pixel"] = "exact"
-    border: Literal["exact", "fade"] = "exact"
-    score_relu: bool = False
     in_channels: int = Field(default=3, ge=3, le=1024)
     fusion: Literal["early", "late"] = "early"
 
     def build_for_prediction(self) -> torch.nn.Module:
         """As `build`, but quicker where the network's recording is at hand; its weights are to be loaded."""
-        options = FcnOptions(
-            self.upsampling, self.init, self.skip_init, self.placement, self.border, self.score_relu
-        )
         network = build_for_prediction(
-            self.model,
-            num_classes=self.num_classes,
-            backbone=self.backbone,
-            in_channels=self.in_channels,
-            options=options,
+            self.model, self.num_classes, self.backbone, self.in_channels, self.fcn_options
         )
         return self.build() if network is None else network
 
     def build(self, backbone_weights: str | Path = "none") -> torch.nn.Module:
-        return build_model(
+        return build_with(
             self.model,
-            num_classes=self.num_classes,
-            backbone=self.backbone,
-            backbone_weights=backbone_weights,
-            upsampling=self.upsampling,
-            init=self.init,
-            skip_init=self.skip_init,
-            placement=self.placement,
-            border=self.border,
-            score_relu=self.score_relu,
-            in_channels=self.in_channels,
-            fusion=self.fusion,
+            self.num_classes,
+            self.backbone,
+            backbone_weights,
+            self.in_channels,
+            self.fusion,
+            self.fcn_options,
         )
+
+    @property
+    def fcn_options(self) -> FcnOptions:
+        return FcnOptions(**{name: getattr(self, name) for name in FcnOptions.model_fields})
 
 
 class ClassEntry(BaseModel):

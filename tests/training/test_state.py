@@ -30,10 +30,10 @@ def step(model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
 def test_a_loaded_state_goes_on_to_the_same_bits(tmp_path, optimizer_name):
     model, optimizer = trained(optimizer_name)
     progress = Progress(step=7, epoch_loss=1.25, best=0.5, seconds=3.5)
-    save_state(tmp_path / "s", model, optimizer, progress)
+    save_state(tmp_path / "s", {"model": model}, optimizer, progress)
     other = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4))
     other_optimizer = build_optimizer(other, TrainConfig(data="d", out="o", optimizer=optimizer_name))
-    assert load_state(tmp_path / "s", other, other_optimizer) == progress
+    assert load_state(tmp_path / "s", {"model": other}, other_optimizer) == progress
     step(model, optimizer)
     step(other, other_optimizer)
     for name, tensor in model.state_dict().items():
@@ -43,23 +43,23 @@ def test_a_loaded_state_goes_on_to_the_same_bits(tmp_path, optimizer_name):
 def test_what_cannot_be_resumed_from(tmp_path):
     model, optimizer = trained("adamw")
     with pytest.raises(BundleError, match="no state to resume from"):
-        load_state(tmp_path / "none", model, optimizer)
+        load_state(tmp_path / "none", {"model": model}, optimizer)
     (tmp_path / "junk").write_bytes(b"junk")
     with pytest.raises(BundleError, match="junk cannot be resumed from"):
-        load_state(tmp_path / "junk", model, optimizer)
-    save_state(tmp_path / "s", model, optimizer, Progress())
+        load_state(tmp_path / "junk", {"model": model}, optimizer)
+    save_state(tmp_path / "s", {"model": model}, optimizer, Progress())
     (tmp_path / "s").write_bytes((tmp_path / "s").read_bytes()[:-5])
     with pytest.raises(BundleError, match="s cannot be resumed from"):
-        load_state(tmp_path / "s", model, optimizer)
-    save_state(tmp_path / "s", model, optimizer, Progress())
+        load_state(tmp_path / "s", {"model": model}, optimizer)
+    save_state(tmp_path / "s", {"model": model}, optimizer, Progress())
     wider = nn.Sequential(nn.Conv2d(3, 5, 3), nn.BatchNorm2d(5))
     with pytest.raises(BundleError, match="cannot be resumed from"):
-        load_state(tmp_path / "s", wider, build_optimizer(wider, TrainConfig(data="d", out="o")))
+        load_state(tmp_path / "s", {"model": wider}, build_optimizer(wider, TrainConfig(data="d", out="o")))
 
 
 def test_a_full_disk_leaves_the_old_state(tmp_path, monkeypatch):
     model, optimizer = trained("adamw")
-    save_state(tmp_path / "s", model, optimizer, Progress(step=1))
+    save_state(tmp_path / "s", {"model": model}, optimizer, Progress(step=1))
     before = (tmp_path / "s").read_bytes()
 
     def full(descriptor):
@@ -67,7 +67,7 @@ def test_a_full_disk_leaves_the_old_state(tmp_path, monkeypatch):
 
     monkeypatch.setattr(storage.os, "fsync", full)
     with pytest.raises(StorageError, match="disk full"):
-        save_state(tmp_path / "s", model, optimizer, Progress(step=2))
+        save_state(tmp_path / "s", {"model": model}, optimizer, Progress(step=2))
     assert (tmp_path / "s").read_bytes() == before
     assert [file.name for file in tmp_path.iterdir()] == ["s"]
 

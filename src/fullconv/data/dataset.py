@@ -74,11 +74,13 @@ class Dataset:
         return 3 + (self.extra.channels if self.extra else 0)
 
     def split(self, name: str) -> tuple[Sample, ...]:
-        """The samples of a split.
+        """The samples of a split, or of several: "train+val".
 
         Raises:
             DataError: there is no such split.
         """
+        if "+" in name and name not in self.splits:
+            return tuple(sample for part in name.split("+") for sample in self.split(part))
         if name not in self.splits:
             there = ", ".join(f"{split!r} ({len(samples)})" for split, samples in self.splits.items())
             large = (

@@ -42,8 +42,9 @@ def reach_of(model: nn.Module) -> Reach:
     """
     if isinstance(model, FCN):
         multiple = max(model.strides)
-        # A pixel lies between two cells of each grid, the finest of which lie between two of the next ...
-        between = sum(model.strides)
+        # A pixel lies between two cells of each grid, the finest of which lie between two of the next; a score looks at
+        # its neighbours where a 3x3 convolution stands before it.
+        between = sum(model.strides) + (multiple if model.hidden_channels else 0)
         halos = [
             max(
                 max(-float(geometry.first), float(geometry.last))

@@ -7,10 +7,10 @@ from typing import Literal
 from torch import nn
 
 from fullconv.errors import InputError, UnknownNameError
-from fullconv.models.backbones import Backbone, build_backbone
+from fullconv.models.backbones import build_backbone
 from fullconv.models.caffe import CAFFE_PREPROCESSING, CaffeAlexNet, CaffeFCN
 from fullconv.models.caffe_weights import load_caffe_weights
-from fullconv.models.fcn import FCN
+from fullconv.models.fcn import FCN, FcnOptions
 from fullconv.models.fusion import LateFusion, replace_input, widen_input
 from fullconv.models.ladder import Ladder, load_vgg16
 from fullconv.models.patchwise import Patchwise
@@ -33,18 +33,6 @@ class Kind:
     stride: int
     backbone: str
     any_backbone: bool = False
-
-
-@dataclass(frozen=True)
-class FcnOptions:
-    """The options of `FCN`."""
-
-    upsampling: Literal["fixed", "learned"] = "fixed"
-    init: Literal["bilinear", "xavier"] = "bilinear"
-    skip_init: Literal["xavier", "zero"] = "xavier"
-    placement: Literal["exact", "half-pixel"] = "exact"
-    border: Literal["exact", "fade"] = "exact"
-    score_relu: bool = False
 
 
 MODELS = {
@@ -82,6 +70,7 @@ def build_model(
     placement: Literal["exact", "half-pixel"] = "exact",
     border: Literal["exact", "fade"] = "exact",
     score_relu: bool = False,
+    hidden_channels: int = 0,
 ) -> nn.Module:
     """A model by name: (N, C, H, W) normalised pictures of any size to logits (N, K, H, W).
 
@@ -96,7 +85,8 @@ def build_model(
         in_channels: C, 3 for RGB; more for what comes behind RGB, such as depth.
         fusion: how further channels join: "early" in the first convolution, "late" as a network of their own whose
             logits are averaged (see `models.fusion`).
-        upsampling, init, skip_init, placement, border, score_relu: see `FCN`; for the first four only.
+        upsampling, init, skip_init, placement, border, score_relu, hidden_channels: see `FcnOptions`; for the first four
+            only.
 
     Raises:
         UnknownNameError: no such model or backbone; the nearest name is suggested.
@@ -108,8 +98,29 @@ def build_model(
     >>> model.eval()(torch.zeros(1, 3, 97, 131)).shape
     torch.Size([1, 21, 97, 131])
     """
+    options = FcnOptions(
+        upsampling=upsampling,
+        init=init,
+        skip_init=skip_init,
+        placement=placement,
+        border=border,
+        score_relu=score_relu,
+        hidden_channels=hidden_channels,
+    )
+    return build_with(name, num_classes, backbone, backbone_weights, in_channels, fusion, options)
+
+
+def build_with(
+    name: str,
+    num_classes: int,
+    backbone: str | None,
+    backbone_weights: str | Path,
+    in_channels: int,
+    fusion: Fusion,
+    options: FcnOptions,
+) -> nn.Module:
+    """`build_model`, its options in one."""
     check_arguments(name, num_classes, backbone, in_channels)
-    options = FcnOptions(upsampling, init, skip_init, placement, border, score_relu)
     network = build_network(name, num_classes, backbone, backbone_weights, options)
     if in_channels == 3:
         return network
@@ -120,7 +131,7 @@ def build_model(
 
 
 def build_for_prediction(
-    name: str, *, num_classes: int, backbone: str | None, in_channels: int, options: FcnOptions
+    name: str, num_classes: int, backbone: str | None, in_channels: int, options: FcnOptions
 ) -> nn.Module | None:
     """A network whose weights are still to be loaded, from a recording (see `models.recorded`); None where there is none.
 
@@ -131,9 +142,7 @@ def build_for_prediction(
     kind = MODELS[name]
     if not kind.any_backbone or in_channels != 3:
         return None
-    return fcn_over(
-        recorded_backbone(backbone or kind.backbone, kind.stride), num_classes, kind.stride, options
-    )
+    return FCN(recorded_backbone(backbone or kind.backbone, kind.stride), num_classes, kind.stride, options)
 
 
 def check_arguments(name: str, num_classes: int, backbone: str | None, in_channels: int) -> None:
@@ -157,11 +166,11 @@ def build_network(
     kind = MODELS[name]
     if kind.any_backbone:
         features = build_backbone(backbone or kind.backbone, kind.stride, backbone_weights)
-        return fcn_over(features, num_classes, kind.stride, options)
+        return FCN(features, num_classes, kind.stride, options)
     if options != FcnOptions():
         raise InputError(
-            f"model {name!r} is as its source describes it: upsampling, init, skip_init, placement, border and score_relu "
-            "are options of fcn32s to fcn4s; leave them away"
+            f"model {name!r} is as its source describes it: upsampling, init, skip_init, placement, border, score_relu and "
+            "hidden_channels are options of fcn32s to fcn4s; leave them away"
         )
     if name == "patchwise":
         if str(backbone_weights) != "none":
@@ -174,20 +183,6 @@ def build_network(
         return load_caffe_weights(CaffeAlexNet(num_classes), backbone_weights)
     fcn = CaffeFCN(num_classes, kind.stride, at_once=name.endswith("atonce"))
     return load_caffe_weights(fcn, backbone_weights)
-
-
-def fcn_over(features: Backbone, num_classes: int, stride: int, options: FcnOptions) -> FCN:
-    return FCN(
-        features,
-        num_classes,
-        stride,
-        upsampling=options.upsampling,
-        init=options.init,
-        skip_init=options.skip_init,
-        placement=options.placement,
-        border=options.border,
-        score_relu=options.score_relu,
-    )
 
 
 def preprocessing_for(name: str, in_channels: int = 3) -> Preprocessing:

@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 import torch.nn.functional as F
+from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
 from fullconv.models.backbones import Backbone
@@ -23,13 +24,10 @@ from fullconv.ops.bilinear import LearnedUpsampling, Placement, upsample
 from fullconv.ops.geometry import PIXELS
 
 
-class FCN(nn.Module):
-    """A fully convolutional network of a given stride.
+class FcnOptions(BaseModel):
+    """What there is to choose about an FCN over a given backbone at a given stride.
 
-    Args:
-        backbone: gives features at strides 32 (or its coarsest), ... down to `stride`.
-        num_classes: K.
-        stride: 32, 16, 8 or 4: the finest feature map that is scored.
+    Attributes:
         upsampling: "fixed" bilinear, or "learned" transposed convolutions that start from `init`.
         init: where learned upsampling starts: "bilinear", or "xavier".
         skip_init: where the score layers of the skips start: "xavier", or "zero" as in the paper.
@@ -39,39 +37,60 @@ class FCN(nn.Module):
             a plain transposed convolution does.
         score_relu: a ReLU after each score layer, as one of the textbooks has it. It cuts off every score below zero, so a
             class can only be seen, never ruled out, and where all scores are cut nothing flows back: off by default.
+        hidden_channels: above 0, a 3x3 convolution to so many channels, batch normalisation and a ReLU stand before each
+            1x1 score layer, as in torchvision's FCNHead: skips then see edges, not only single cells.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    upsampling: Literal["fixed", "learned"] = "fixed"
+    init: Literal["bilinear", "xavier"] = "bilinear"
+    skip_init: Literal["xavier", "zero"] = "xavier"
+    placement: Literal["exact", "half-pixel"] = "exact"
+    border: Literal["exact", "fade"] = "exact"
+    score_relu: bool = False
+    hidden_channels: int = Field(default=0, ge=0, le=4096)
+
+
+class FCN(nn.Module):
+    """A fully convolutional network of a given stride.
+
+    Args:
+        backbone: gives features at strides 32 (or its coarsest), ... down to `stride`.
+        num_classes: K.
+        stride: 32, 16, 8 or 4: the finest feature map that is scored.
+        options: the rest.
 
     The textbook's network (d2l, section "Fully convolutional networks") is stride 32 with learned upsampling from a bilinear
     start, half-pixel placement and a fading border: a 64x64 transposed convolution of stride 32 and padding 16.
     """
 
     def __init__(
-        self,
-        backbone: Backbone,
-        num_classes: int,
-        stride: int,
-        *,
-        upsampling: Literal["fixed", "learned"] = "fixed",
-        init: Literal["bilinear", "xavier"] = "bilinear",
-        skip_init: Literal["xavier", "zero"] = "xavier",
-        placement: Literal["exact", "half-pixel"] = "exact",
-        border: Literal["exact", "fade"] = "exact",
-        score_relu: bool = False,
+        self, backbone: Backbone, num_classes: int, stride: int, options: FcnOptions | None = None
     ) -> None:
+        options = options or FcnOptions()
         super().__init__()
         self.backbone = backbone
         self.num_classes = num_classes
         self.stride = stride
-        self.score_relu = score_relu
+        self.score_relu = options.score_relu
+        self.hidden_channels = options.hidden_channels
         self.strides = sorted((s for s in backbone.strides if s >= stride), reverse=True)
-        inits = {s: skip_init if s < self.strides[0] else "xavier" for s in self.strides}
+        inits = {s: options.skip_init if s < self.strides[0] else "xavier" for s in self.strides}
         self.score = nn.ModuleDict(
-            {str(s): score_layer(backbone.channels[s], num_classes, inits[s]) for s in self.strides}
+            {
+                str(s): score_head(backbone.channels[s], options.hidden_channels, num_classes, inits[s])
+                for s in self.strides
+            }
         )
         steps = [*zip(self.strides, self.strides[1:], strict=False), (stride, 1)]
-        self.placements = {coarse: self.place(coarse, fine, placement) for coarse, fine in steps}
+        self.placements = {coarse: self.place(coarse, fine, options.placement) for coarse, fine in steps}
         self.upscore = nn.ModuleDict(
-            {str(s): LearnedUpsampling(num_classes, self.placements[s], init, border) for s, _ in steps}
-            if upsampling == "learned"
+            {
+                str(s): LearnedUpsampling(num_classes, self.placements[s], options.init, options.border)
+                for s, _ in steps
+            }
+            if options.upsampling == "learned"
             else {}
         )
 
@@ -109,9 +128,9 @@ class FCN(nn.Module):
         return fused
 
     def scored(self, features: dict[int, Tensor], stride: int) -> Tensor:
-        layer = self.score[str(stride)]
+        head = self.score[str(stride)]
         # Sums and upsampling keep the parameters' precision when the convolutions run in bfloat16.
-        scores = layer(features[stride]).to(layer.weight.dtype)  # pyright: ignore[reportArgumentType]
+        scores = head(features[stride]).to(next(head.parameters()).dtype)
         return scores.relu() if self.score_relu else scores
 
     def upsampled(self, scores: Tensor, stride: int, size_hw: tuple[int, ...]) -> Tensor:
@@ -119,6 +138,18 @@ class FCN(nn.Module):
         if self.upscore:
             return self.upscore[str(stride)](scores, (size_hw[0], size_hw[1]))
         return upsample(scores, self.placements[stride], (size_hw[0], size_hw[1]))
+
+
+def score_head(channels: int, hidden: int, num_classes: int, init: str) -> nn.Module:
+    """What scores the classes of one feature map, of `hidden` channels in between where there are such."""
+    if hidden == 0:
+        return score_layer(channels, num_classes, init)
+    return nn.Sequential(
+        nn.Conv2d(channels, hidden, kernel_size=3, padding=1, bias=False),
+        nn.BatchNorm2d(hidden),
+        nn.ReLU(),
+        score_layer(hidden, num_classes, init),
+    )
 
 
 def score_layer(channels: int, num_classes: int, init: str) -> nn.Conv2d:

@@ -5,20 +5,21 @@ from typing import Any, Literal
 
 import pydantic
 import yaml
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
 from fullconv.bundle import Architecture
 from fullconv.errors import ConfigError, UnknownNameError
 from fullconv.models.build import MODELS
+from fullconv.models.fcn import FcnOptions
 
 
-class TrainConfig(BaseModel):
+class TrainConfig(FcnOptions):
     """The options of a run; `config.yaml` in the run folder holds them all.
 
     Sizes are in pixels, (height, width). What is "auto" or null is chosen when the run starts, and written down.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+    model_config = ConfigDict(protected_namespaces=())
 
     data: Path
     out: Path
@@ -29,12 +30,6 @@ class TrainConfig(BaseModel):
     backbone: str = "auto"
     backbone_weights: str = "auto"
     init_from: str | None = None
-    upsampling: Literal["fixed", "learned"] = "fixed"
-    init: Literal["bilinear", "xavier"] = "bilinear"
-    skip_init: Literal["xavier", "zero"] = "xavier"
-    placement: Literal["exact", "half-pixel"] = "exact"
-    border: Literal["exact", "fade"] = "exact"
-    score_relu: bool = False
     fusion: Literal["early", "late"] = "early"
 
     epochs: int = Field(default=50, ge=1)
@@ -57,6 +52,10 @@ class TrainConfig(BaseModel):
     schedule: Literal["poly", "one-cycle", "constant"] = "poly"
     warmup: float = Field(default=0.05, ge=0, lt=1)
     clip: float | None = Field(default=1.0, gt=0)
+    ema: float | None = Field(default=None, gt=0, lt=1)
+    loss: Literal["cross_entropy", "focal", "ohem"] = "cross_entropy"
+    region_loss: Literal["none", "dice", "lovasz"] = "none"
+    region_loss_factor: float = Field(default=1.0, ge=0)
     loss_reduction: Literal["mean", "sum"] = "mean"
     class_weights: Literal["none", "median_frequency", "effective_number"] = "none"
     label_smoothing: float = Field(default=0.0, ge=0, lt=1)
@@ -76,12 +75,7 @@ class TrainConfig(BaseModel):
             num_classes=num_classes,
             in_channels=in_channels,
             fusion=self.fusion,
-            upsampling=self.upsampling,
-            init=self.init,
-            skip_init=self.skip_init,
-            placement=self.placement,
-            border=self.border,
-            score_relu=self.score_relu,
+            **{name: getattr(self, name) for name in FcnOptions.model_fields},
         )
 
 
@@ -122,4 +116,6 @@ def read_config(file: Path) -> dict[str, Any]:
 
 def config_text(config: TrainConfig) -> str:
     """The configuration as YAML, complete."""
-    return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+    options = config.model_dump(mode="json")
+    inherited = {name: options.pop(name) for name in FcnOptions.model_fields}
+    return yaml.safe_dump(options | inherited, sort_keys=False, allow_unicode=True)

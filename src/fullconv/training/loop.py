@@ -15,8 +15,8 @@ from fullconv.devices import autocast
 from fullconv.drawing import sample_grid, save_jpeg
 from fullconv.errors import RunError
 from fullconv.evaluation import evaluate
-from fullconv.labels import IGNORE_INDEX, head_sizes
-from fullconv.losses import class_weights, cross_entropy
+from fullconv.labels import head_sizes
+from fullconv.losses import class_weights, cross_entropy, dice, focal, lovasz, ohem
 from fullconv.models.fusion import split_heads
 from fullconv.models.patchwise import Patchwise, sample_patches
 from fullconv.training.board import Board
@@ -26,7 +26,6 @@ from fullconv.training.run import Run, now, open_run
 from fullconv.training.runlog import Event, append
 from fullconv.training.schedule import learning_rate
 from fullconv.training.signals import stop_requested
-from fullconv.training.state import STATE, save_state
 
 
 def train(config: TrainConfig, *, resume: bool = False) -> Iterator[Event]:
@@ -54,7 +53,7 @@ def train(config: TrainConfig, *, resume: bool = False) -> Iterator[Event]:
 
 
 def run_epochs(run: Run, stopped: Callable[[], bool]) -> Iterator[Event]:
-    config, progress, checkpoints = run.config, run.progress, run.config.out / "checkpoints"
+    config, progress = run.config, run.progress
     began = time.monotonic() - progress.seconds
     transform = TrainTransform(
         crop_hw=config.crop or (0, 0), scale=config.scale, flip=config.flip,
@@ -71,6 +70,8 @@ def run_epochs(run: Run, stopped: Callable[[], bool]) -> Iterator[Event]:
         torch.manual_seed(config.seed * 1_000_003 + step)
         lr = learning_rate(config, step, run.num_steps)
         loss = training_step(run, pictures, labels, weight, lr)
+        if run.average is not None:
+            run.average.update(run.model, step)
         if not math.isfinite(loss):
             names = ", ".join(run.train_samples[i].name for i in indices.tolist())
             raise RunError(
@@ -98,7 +99,7 @@ def run_epochs(run: Run, stopped: Callable[[], bool]) -> Iterator[Event]:
             yield finish_epoch(run, began)
             window_began = time.monotonic()
         if stopped():
-            save_state(checkpoints / STATE, run.model, run.optimizer, progress)
+            run.save_state()
             raise KeyboardInterrupt
     record = {"kind": "end", "time": now(), "seconds": progress.seconds}
     append(config.out, record)
@@ -141,16 +142,36 @@ def heads_loss(
     run: Run, logits: torch.Tensor, labels: torch.Tensor, weight: torch.Tensor | None
 ) -> torch.Tensor:
     """The sum of the heads' losses; class weights are the first head's."""
-    config, label_maps = run.config, labels.unbind(1) if labels.dim() == 4 else [labels]
+    label_maps = labels.unbind(1) if labels.dim() == 4 else [labels]
     parts = split_heads(logits, head_sizes(run.dataset.labels, run.dataset.heads))
     losses = [
-        cross_entropy(
-            part, label_map, weight=weight if index == 0 else None, ignore_index=IGNORE_INDEX,
-            label_smoothing=config.label_smoothing, reduction=config.loss_reduction,
-        )
+        loss_of(run.config, part, label_map, weight if index == 0 else None)
         for index, (part, label_map) in enumerate(zip(parts, label_maps, strict=True))
-    ]  # fmt: skip
+    ]
     return torch.stack(losses).sum()
+
+
+def loss_of(
+    config: TrainConfig, logits: torch.Tensor, labels: torch.Tensor, weight: torch.Tensor | None
+) -> torch.Tensor:
+    """(N, K, h, w) logits and (N, h, w) labels to the loss that the configuration names."""
+    if config.loss == "focal":
+        loss = focal(logits, labels, weight=weight)
+    elif config.loss == "ohem":
+        loss = ohem(logits, labels, weight=weight)
+    else:
+        loss = cross_entropy(
+            logits,
+            labels,
+            weight=weight,
+            label_smoothing=config.label_smoothing,
+            reduction=config.loss_reduction,
+        )
+    if config.region_loss == "dice":
+        loss = loss + config.region_loss_factor * dice(logits, labels)
+    elif config.region_loss == "lovasz":
+        loss = loss + config.region_loss_factor * lovasz(logits, labels)
+    return loss
 
 
 def finish_epoch(run: Run, began: float) -> Event:
@@ -180,7 +201,7 @@ def finish_epoch(run: Run, began: float) -> Event:
     for name in (f"epoch_{epoch:04d}", "last", *(["best"] if best else [])):
         save_bundle(
             checkpoints / name,
-            run.model.state_dict(),
+            run.judged.state_dict(),
             run.architecture,
             run.dataset.labels,
             run.preprocessing,
@@ -191,7 +212,7 @@ def finish_epoch(run: Run, began: float) -> Event:
         )
     for old in sorted(checkpoints.glob("epoch_*"))[: -config.keep_epochs]:
         shutil.rmtree(old)
-    save_state(checkpoints / STATE, run.model, run.optimizer, progress)
+    run.save_state()
     append(config.out, record)
     return record
 
@@ -200,7 +221,7 @@ def validate(run: Run, epoch: int) -> Event:
     """The figures of the validation split; a few of its samples are drawn to `samples/epoch_NNNN.jpg`."""
     labels = run.dataset.labels
     evaluation = evaluate(
-        run.model,
+        run.judged,
         run.val_samples,
         labels,
         run.preprocessing,

@@ -5,6 +5,7 @@ from collections.abc import Generator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
+from pathlib import Path
 
 import torch
 from torch import nn
@@ -22,10 +23,11 @@ from fullconv.models.backbones import pretrained_host
 from fullconv.models.build import MODELS, WITHOUT_PRETRAINED, preprocessing_for
 from fullconv.preprocessing import Preprocessing
 from fullconv.storage import write_text_atomically
+from fullconv.training.average import WeightAverage
 from fullconv.training.config import TrainConfig, config_text
 from fullconv.training.optimizer import build_optimizer
 from fullconv.training.runlog import Event, append
-from fullconv.training.state import STATE, Progress, load_state
+from fullconv.training.state import STATE, Progress, load_state, save_state
 
 
 @dataclass
@@ -37,6 +39,7 @@ class Run:
         dataset: where the samples come from.
         summary: what the check of the training samples counted.
         model: on `device`, channels_last.
+        average: of its weights over the steps, where the configuration asks for one.
     """
 
     config: TrainConfig
@@ -48,6 +51,37 @@ class Run:
     preprocessing: Preprocessing
     device: torch.device
     progress: Progress
+    average: WeightAverage | None
+
+    @property
+    def judged(self) -> nn.Module:
+        """The network that is validated and saved: the average where there is one."""
+        return self.model if self.average is None else self.average.model
+
+    def save_state(self) -> None:
+        """Writes all that the run needs to go on to the same bits.
+
+        Raises:
+            StorageError: the disk is full or may not be written; the earlier state is still there.
+        """
+        save_state(self.state_file, self.networks, self.optimizer, self.progress)
+
+    def load_state(self) -> None:
+        """Puts the run where it was when its state was saved.
+
+        Raises:
+            BundleError: there is no state, or it does not fit.
+        """
+        self.progress = load_state(self.state_file, self.networks, self.optimizer)
+
+    @property
+    def state_file(self) -> Path:
+        return self.config.out / "checkpoints" / STATE
+
+    @property
+    def networks(self) -> dict[str, nn.Module]:
+        """By the name that their weights have in the state."""
+        return {"model": self.model} | ({} if self.average is None else {"average": self.average.model})
 
     @property
     def precision(self) -> Precision:
@@ -115,9 +149,10 @@ def open_run(config: TrainConfig, resume: bool) -> Generator[Event, None, Run]:
         preprocessing_for(config.model, dataset.num_channels),
         device,
         Progress(),
+        None if config.ema is None else WeightAverage(model, config.ema),
     )
     if resume:
-        run.progress = load_state(config.out / "checkpoints" / STATE, run.model, run.optimizer)
+        run.load_state()
         append(config.out, {"kind": "resume", "time": now(), "step": run.progress.step})
     else:
         config.out.mkdir(parents=True, exist_ok=True)

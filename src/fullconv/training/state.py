@@ -33,22 +33,28 @@ class Progress:
 
 
 def save_state(
-    file: Path, model: torch.nn.Module, optimizer: torch.optim.Optimizer, progress: Progress
+    file: Path, networks: dict[str, torch.nn.Module], optimizer: torch.optim.Optimizer, progress: Progress
 ) -> None:
-    """Writes weights, buffers, optimiser state and progress in one atomic file.
+    """Writes weights and buffers of networks, under their names, optimiser state and progress in one atomic file.
 
     Raises:
         StorageError: the disk is full or may not be written; the file that was there still is.
     """
-    tensors = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
+    tensors = {
+        f"{network}.{name}": tensor
+        for network, module in networks.items()
+        for name, tensor in module.state_dict().items()
+    }
     for index, entry in optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer.{index}.{name}": torch.as_tensor(value) for name, value in entry.items()}
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     write_atomically(file, safetensors.torch.save(tensors, {"progress": json.dumps(vars(progress))}))
 
 
-def load_state(file: Path, model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> Progress:
-    """Puts a saved state into a model and an optimiser that were built from the same configuration.
+def load_state(
+    file: Path, networks: dict[str, torch.nn.Module], optimizer: torch.optim.Optimizer
+) -> Progress:
+    """Puts a saved state into networks and an optimiser that were built from the same configuration.
 
     Raises:
         BundleError: there is none, or it does not fit.
@@ -57,9 +63,11 @@ def load_state(file: Path, model: torch.nn.Module, optimizer: torch.optim.Optimi
         with safetensors.safe_open(file, framework="pt") as opened:
             progress = Progress(**json.loads(opened.metadata()["progress"]))
             tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
-        model.load_state_dict(
-            {n.removeprefix("model."): t for n, t in tensors.items() if n.startswith("model.")}
-        )
+        for network, module in networks.items():
+            start = f"{network}."
+            module.load_state_dict(
+                {name.removeprefix(start): t for name, t in tensors.items() if name.startswith(start)}
+            )
         entries: dict[int, dict[str, Any]] = {}
         for name, tensor in tensors.items():
             kind, _, rest = name.partition(".")

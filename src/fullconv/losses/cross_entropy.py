@@ -1,7 +1,6 @@
-"""What training makes small: cross-entropy over the valid pixels, and class weights against imbalance."""
+"""The softmax cross-entropy of the valid pixels."""
 
 import math
-from collections.abc import Sequence
 from typing import Any, Literal
 
 import torch
@@ -11,8 +10,6 @@ from torch.autograd.function import once_differentiable
 
 from fullconv.errors import InputError, UnknownNameError
 from fullconv.labels import IGNORE_INDEX
-
-ClassWeighting = Literal["none", "median_frequency", "effective_number"]
 
 
 def cross_entropy(
@@ -52,14 +49,17 @@ def cross_entropy(
     >>> cross_entropy(logits, torch.tensor([[[0, 255]]]))  # two equal scores: log 2
     tensor(0.6931)
     """
-    _check_arguments(logits, labels, weight, label_smoothing, reduction)
+    check_shapes(logits, labels, weight)
+    if not 0 <= label_smoothing <= 1:
+        raise InputError(f"cross_entropy got label_smoothing {label_smoothing}; expected 0..1")
+    if reduction not in ("mean", "sum"):
+        raise UnknownNameError("reduction", reduction, ["mean", "sum"])
     labels = labels.long()
     valid = labels != ignore_index
     logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
     weight = None if weight is None else weight.to(logits)
     index = labels.masked_fill(~valid, 0)
-    if logits.device.type == "cpu":
-        _check_ids(index, logits.shape[1], ignore_index)
+    check_ids(index, logits.shape[1], ignore_index)
     pixel_weight = valid.to(logits.dtype) if weight is None else weight[index] * valid  # (N, H, W)
     if logits.device.type == "cpu" and label_smoothing == 0:
         total = _WeightedSum.apply(logits, index, pixel_weight)
@@ -97,8 +97,9 @@ class _WeightedSum(torch.autograd.Function):
         return grad, None, None
 
 
-def _check_ids(index: Tensor, num_classes: int, ignore_index: int) -> None:
-    if index.numel() == 0:
+def check_ids(index: Tensor, num_classes: int, ignore_index: int) -> None:
+    """Refuses ids that are no class; on a GPU they are left to a device-side assertion."""
+    if index.numel() == 0 or index.device.type != "cpu":
         return
     low, high = (extreme.item() for extreme in index.aminmax())
     if low < 0 or high >= num_classes:
@@ -108,79 +109,21 @@ def _check_ids(index: Tensor, num_classes: int, ignore_index: int) -> None:
         )
 
 
-def _check_arguments(
-    logits: Tensor, labels: Tensor, weight: Tensor | None, label_smoothing: float, reduction: str
-) -> None:
+def check_shapes(logits: Tensor, labels: Tensor, weight: Tensor | None) -> None:
+    """Refuses logits, labels and class weights that do not belong together."""
     if logits.ndim != 4 or not logits.is_floating_point():
         raise InputError(
-            f"cross_entropy got logits of shape {tuple(logits.shape)}, {logits.dtype}; "
+            f"the loss got logits of shape {tuple(logits.shape)}, {logits.dtype}; "
             "expected floating point of shape (N, K, H, W)"
         )
     expected = (logits.shape[0], *logits.shape[2:])
     if tuple(labels.shape) != expected or labels.is_floating_point():
         raise InputError(
-            f"cross_entropy got labels of shape {tuple(labels.shape)}, {labels.dtype}; "
+            f"the loss got labels of shape {tuple(labels.shape)}, {labels.dtype}; "
             f"expected integers of shape {expected} for logits of shape {tuple(logits.shape)}"
         )
     if weight is not None and tuple(weight.shape) != (logits.shape[1],):
         raise InputError(
-            f"cross_entropy got class weights of shape {tuple(weight.shape)}; "
+            f"the loss got class weights of shape {tuple(weight.shape)}; "
             f"expected one per class, ({logits.shape[1]},)"
         )
-    if not 0 <= label_smoothing <= 1:
-        raise InputError(f"cross_entropy got label_smoothing {label_smoothing}; expected 0..1")
-    if reduction not in ("mean", "sum"):
-        raise UnknownNameError("reduction", reduction, ["mean", "sum"])
-
-
-def class_weights(
-    pixels_per_class: Tensor | Sequence[int], method: ClassWeighting = "none", *, beta: float = 1 - 1e-6
-) -> Tensor:
-    """Factors for `cross_entropy` that lift rare classes, from the training split's pixel counts.
-
-    - "none": 1 for each class.
-    - "median_frequency": the median class frequency over the class's own, counted over the whole split. The
-      median scales all weights alike, so here it drops out.
-    - "effective_number": (1 - beta) / (1 - beta^pixels). It lifts classes of fewer than about 1 / (1 - beta)
-      pixels like "median_frequency" and treats the commoner ones alike. The paper's betas, 0.9 to 0.9999,
-      count pictures; classes come in millions of pixels, so that the default is nearer to 1.
-
-    Both are scaled to a mean of 1 over the classes that are present; an absent class has no pixel to weigh,
-    and gets 0.
-
-    Args:
-        pixels_per_class: (K,) integers, at least 0: the valid pixels of each class.
-        method: one of the names above.
-        beta: 0..1 without 1, for "effective_number".
-
-    Returns:
-        (K,) float32, at least 0.
-
-    Raises:
-        InputError: a count is negative, no class has a pixel, beta is out of range, or the method is unknown.
-
-    Source: Eigen & Fergus 2015 and Badrinarayanan, Kendall & Cipolla 2017 (SegNet) for median frequency; Cui
-    et al. 2019, "Class-balanced loss based on effective number of samples", for the effective number.
-
-    >>> class_weights([600, 200, 0], "median_frequency")
-    tensor([0.5000, 1.5000, 0.0000])
-    """
-    counts = torch.as_tensor(pixels_per_class, dtype=torch.float64)
-    if counts.ndim != 1 or not (counts >= 0).all() or counts.sum() == 0:
-        raise InputError(
-            f"class_weights got the pixel counts {counts.tolist()}; "
-            "expected one count per class, none negative and not all 0"
-        )
-    if not 0 <= beta < 1:
-        raise InputError(f"class_weights got beta {beta}; expected 0 <= beta < 1")
-    if method == "none":
-        return torch.ones(len(counts))
-    elif method == "median_frequency":
-        rarity = 1 / counts
-    elif method == "effective_number":
-        # 1 - beta^n without the loss of digits that a beta near 1 brings; beta = 0 has no logarithm.
-        rarity = 1 / -torch.expm1(counts * math.log(beta)) if beta > 0 else torch.ones_like(counts)
-    else:
-        raise UnknownNameError("class weighting", method, ["none", "median_frequency", "effective_number"])
-    present = counts > 0
-    return torch.where(present, rarity / rarity[present].mean(), 0).float()

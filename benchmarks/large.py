@@ -80,7 +80,9 @@ def tiles(backbone: str, side: int) -> None:
     for name, options in (
         ("exact, streamed in bands (auto)", {}),
         ("exact, tiles of 1024 with halo", {"tile": 1024}),
+        ("gaussian, windows that fit (auto)", {"overlap": "gaussian"}),
         ("gaussian, windows of 1024", {"tile": 1024, "overlap": "gaussian"}),
+        ("mean, windows that fit (auto)", {"overlap": "mean"}),
         ("mean, windows of 1024", {"tile": 1024, "overlap": "mean"}),
     ):
         segmenter = fullconv.Segmenter(model, engine="torch", **options)

@@ -8,6 +8,7 @@ import torch
 import torchvision
 from torch import nn
 
+import fullconv
 from fullconv.errors import InputError, UnknownNameError
 from fullconv.models.backbones import build_backbone
 from fullconv.models.build import build_model
@@ -274,3 +275,27 @@ def test_names_that_do_not_exist():
         build_model("fcn8s", num_classes=0)
     with pytest.raises(InputError, match=r"feature maps at strides .* none at 4"):
         build_model("fcn4s", num_classes=2, backbone="vit_tiny_patch16_224")
+
+
+def test_a_hidden_layer_stands_before_the_scores():
+    model = network("fcn8s", "test_resnet", hidden_channels=6)
+    assert [type(layer).__name__ for layer in model.score["32"]] == [
+        "Conv2d",
+        "BatchNorm2d",
+        "ReLU",
+        "Conv2d",
+    ]
+    features = torch.randn(1, model.backbone.channels[8], 5, 7)
+    want = model.score["8"][3](torch.relu(model.score["8"][1](model.score["8"][0](features))))
+    torch.testing.assert_close(model.scored({8: features}, 8), want)
+    check_shift("fcn8s", "test_resnet", [1])
+
+
+def test_tiles_of_a_network_with_hidden_layers_are_exact():
+    model = network("fcn8s", "test_resnet", hidden_channels=6)
+    picture = torch.randint(
+        0, 256, (229, 411, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0)
+    ).numpy()
+    whole = fullconv.Segmenter(model, precision="fp32", tile="whole").predict(picture).logits
+    tiled = fullconv.Segmenter(model, precision="fp32", tile=96).predict(picture).logits
+    assert (tiled - whole).abs().max() < 1e-4 * whole.abs().max()

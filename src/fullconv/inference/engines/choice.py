@@ -21,11 +21,7 @@ def pick_engine(
 ) -> Engine:
     """The engine of that name.
 
-    "auto" is OpenVINO for int8, which torch has not, and else torch, whatever is installed. OpenVINO and ONNX Runtime are
-    faster once they run (on two AVX2 cores at 512 x 512, torch and OpenVINO: ResNet-18 142 and 128 ms, ResNet-50 360 and 277,
-    MobileNetV2 36 and 33, MobileNetV3-small 35 and 9), but start half a second later and, the first time, take seconds to
-    convert. That loses on one picture and wins on hundreds, and how many there will be is not known here; and what is
-    predicted should not depend on what was converted before. Who has many names the engine.
+    "auto" is OpenVINO for int8, which torch has not, and else torch, whatever is installed: see docs/decisions/0012.
 
     Args:
         name: one of `ENGINES`.

@@ -13,6 +13,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -91,12 +92,13 @@ def loader_rate(samples: TrainingSet, workers: int) -> float:
 
 
 def opened(config: TrainConfig) -> Run:
-    events = open_run(config, resume=False)
-    while True:
-        try:
-            next(events)
-        except StopIteration as end:
-            return end.value
+    with ExitStack() as held:
+        events = open_run(config, held)
+        while True:
+            try:
+                next(events)
+            except StopIteration as end:
+                return end.value
 
 
 def evaluation(

@@ -48,6 +48,15 @@ def write_atomically(path: Path, data: bytes) -> None:
         ) from error
 
 
+def clean(folder: Path) -> None:
+    """Removes what writers that were killed left in a folder and below: nobody else may be writing there."""
+    for left in (*folder.rglob(".*.partial"), *folder.rglob(".*.new")):
+        if left.is_dir():
+            shutil.rmtree(left, ignore_errors=True)
+        else:
+            left.unlink(missing_ok=True)
+
+
 def write_text_atomically(path: Path, text: str) -> None:
     """`write_atomically` for text, as UTF-8."""
     write_atomically(path, text.encode("utf-8"))

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -209,12 +210,14 @@ def test_a_loss_that_is_not_finite_names_the_pictures(scenes, tmp_path):
 
 def test_another_models_weights_start_a_run_with_other_classes(scenes, finished, tmp_path):
     """--init keeps what fits: the backbone, and scores only where the classes are as many."""
-    generator = open_run(config(scenes, tmp_path / "run", init_from=str(finished[0])), resume=False)
-    try:
+    with ExitStack() as held:
+        generator = open_run(config(scenes, tmp_path / "run", init_from=str(finished[0])), held)
         while True:
-            next(generator)
-    except StopIteration as stop:
-        run = stop.value
+            try:
+                next(generator)
+            except StopIteration as stop:
+                run = stop.value
+                break
     source = load_bundle(finished[0]).model.state_dict()
     for name, tensor in run.model.state_dict().items():
         assert torch.equal(tensor, source[name]), name

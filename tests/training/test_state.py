@@ -1,7 +1,11 @@
 """The state file: everything comes back, what is broken is refused, nothing is half-written."""
 
+import random
+
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from torch import nn
 
 from fullconv import storage
@@ -9,6 +13,8 @@ from fullconv.errors import BundleError, StorageError
 from fullconv.training.config import TrainConfig
 from fullconv.training.optimizer import build_optimizer, set_learning_rate
 from fullconv.training.state import Progress, load_state, save_state
+
+FACTS = {"threads": "1"}
 
 
 def trained(optimizer_name: str) -> tuple[nn.Module, torch.optim.Optimizer]:
@@ -30,10 +36,10 @@ def step(model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
 def test_a_loaded_state_goes_on_to_the_same_bits(tmp_path, optimizer_name):
     model, optimizer = trained(optimizer_name)
     progress = Progress(step=7, epoch_loss=1.25, best=0.5, seconds=3.5)
-    save_state(tmp_path / "s", {"model": model}, optimizer, progress)
+    save_state(tmp_path / "s", {"model": model}, optimizer, progress, FACTS)
     other = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4))
     other_optimizer = build_optimizer(other, TrainConfig(data="d", out="o", optimizer=optimizer_name))
-    assert load_state(tmp_path / "s", {"model": other}, other_optimizer) == progress
+    assert load_state(tmp_path / "s", {"model": other}, other_optimizer) == (progress, FACTS)
     step(model, optimizer)
     step(other, other_optimizer)
     for name, tensor in model.state_dict().items():
@@ -45,13 +51,13 @@ def test_what_cannot_be_resumed_from(tmp_path):
     with pytest.raises(BundleError, match="no state to resume from"):
         load_state(tmp_path / "none", {"model": model}, optimizer)
     (tmp_path / "junk").write_bytes(b"junk")
-    with pytest.raises(BundleError, match="junk cannot be resumed from"):
+    with pytest.raises(BundleError, match="junk is damaged"):
         load_state(tmp_path / "junk", {"model": model}, optimizer)
-    save_state(tmp_path / "s", {"model": model}, optimizer, Progress())
+    save_state(tmp_path / "s", {"model": model}, optimizer, Progress(), FACTS)
     (tmp_path / "s").write_bytes((tmp_path / "s").read_bytes()[:-5])
-    with pytest.raises(BundleError, match="s cannot be resumed from"):
+    with pytest.raises(BundleError, match="s is damaged"):
         load_state(tmp_path / "s", {"model": model}, optimizer)
-    save_state(tmp_path / "s", {"model": model}, optimizer, Progress())
+    save_state(tmp_path / "s", {"model": model}, optimizer, Progress(), FACTS)
     wider = nn.Sequential(nn.Conv2d(3, 5, 3), nn.BatchNorm2d(5))
     with pytest.raises(BundleError, match="cannot be resumed from"):
         load_state(tmp_path / "s", {"model": wider}, build_optimizer(wider, TrainConfig(data="d", out="o")))
@@ -59,7 +65,7 @@ def test_what_cannot_be_resumed_from(tmp_path):
 
 def test_a_full_disk_leaves_the_old_state(tmp_path, monkeypatch):
     model, optimizer = trained("adamw")
-    save_state(tmp_path / "s", {"model": model}, optimizer, Progress(step=1))
+    save_state(tmp_path / "s", {"model": model}, optimizer, Progress(step=1), FACTS)
     before = (tmp_path / "s").read_bytes()
 
     def full(descriptor):
@@ -67,7 +73,7 @@ def test_a_full_disk_leaves_the_old_state(tmp_path, monkeypatch):
 
     monkeypatch.setattr(storage.os, "fsync", full)
     with pytest.raises(StorageError, match="disk full"):
-        save_state(tmp_path / "s", {"model": model}, optimizer, Progress(step=2))
+        save_state(tmp_path / "s", {"model": model}, optimizer, Progress(step=2), FACTS)
     assert (tmp_path / "s").read_bytes() == before
     assert [file.name for file in tmp_path.iterdir()] == ["s"]
 
@@ -94,3 +100,36 @@ def test_groups_of_the_optimiser():
     assert names["backbone.0.bias"] == names["backbone.1.weight"] == names["backbone.1.bias"] == (0.1, 0.0)
     assert names["score.weight"] == (1.0, 0.5)
     assert names["score.bias"] == (1.0, 0.0)
+
+
+@given(place=st.integers(0, 10**9), bit=st.integers(0, 7))
+def test_no_changed_bit_is_accepted(tmp_path_factory, place, bit):
+    """10,000 such files in `test_ten_thousand_damaged_states`."""
+    file, content = written(tmp_path_factory)
+    refused(file, content, place, bit)
+
+
+@pytest.mark.slow
+def test_ten_thousand_damaged_states(tmp_path_factory):
+    file, content = written(tmp_path_factory)
+    generator = random.Random(0)
+    for _ in range(10_000):
+        refused(file, content, generator.randrange(len(content)), generator.randrange(8))
+
+
+def written(tmp_path_factory):
+    model, optimizer = trained("adamw")
+    file = tmp_path_factory.getbasetemp() / "damaged.safetensors"
+    save_state(file, {"model": model}, optimizer, Progress(step=3), FACTS)
+    return file, file.read_bytes()
+
+
+def refused(file, content, place, bit):
+    damaged = bytearray(content)
+    damaged[place % len(content)] ^= 1 << bit
+    file.write_bytes(damaged)
+    model, optimizer = trained("adamw")
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    with pytest.raises(BundleError, match="is damaged"):
+        load_state(file, {"model": model}, optimizer)
+    assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())

@@ -1,5 +1,7 @@
 """More than one labelling of RGB pictures: heads, depth, patches, sums, and a size below which pictures are left out."""
 
+from contextlib import ExitStack
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -49,12 +51,14 @@ def test_depth_and_two_heads(rich, tmp_path, fusion):
 
 def test_the_loss_is_the_sum_of_the_heads(rich, tmp_path):
     """The run's loss, against torch's cross-entropy of each head's logits on their own."""
-    generator = open_run(config(rich, tmp_path / "run"), resume=False)
-    try:
+    with ExitStack() as held:
+        generator = open_run(config(rich, tmp_path / "run"), held)
         while True:
-            next(generator)
-    except StopIteration as stop:
-        run = stop.value
+            try:
+                next(generator)
+            except StopIteration as stop:
+                run = stop.value
+                break
     first, second = head_sizes(run.dataset.labels, run.dataset.heads)
     logits = torch.randn(2, first + second, 5, 7)
     labels = torch.stack([torch.randint(0, first, (2, 5, 7)), torch.randint(0, second, (2, 5, 7))], dim=1)

@@ -50,6 +50,7 @@ class CropSize(click.ParamType):
 @click.option("--precision", type=click.Choice(["auto", "fp32", "bf16"]), default="auto", show_default=True)
 @click.option("--workers", type=int, default=2, show_default=True, help="Processes that read pictures.")
 @click.option("--resume", is_flag=True, help="Go on from the newest state in the run folder.")
+@click.option("--force", is_flag=True, help="Resume although data, threads, processor or torch changed.")
 @click.option(
     "--init", "init_from", default=None, metavar="MODEL", help="Start from another model's weights."
 )
@@ -76,6 +77,7 @@ def train(
     config_file: Path | None,
     settings: tuple[str, ...],
     resume: bool,
+    force: bool,
     as_json: bool,
     **options: Any,
 ) -> None:
@@ -101,7 +103,7 @@ def train(
     config = make_config(values, str(config_file or "the command line"))
     best: dict[str, Any] = {}
     with TrainingDisplay() as display:
-        for event in run_training(config, resume=resume):
+        for event in run_training(config, resume=resume, force=force):
             display.show(event)
             if as_json and event["kind"] != "tick":
                 print_json(event)

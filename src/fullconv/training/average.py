@@ -37,6 +37,6 @@ class WeightAverage:
         share = 1 - min(self.decay, (1 + step) / (10 + step))
         own, new = self.model.state_dict(), model.state_dict()
         floats = [name for name, tensor in own.items() if tensor.is_floating_point()]
-        torch._foreach_lerp_([own[name] for name in floats], [new[name] for name in floats], share)
+        torch._foreach_lerp_([own[name] for name in floats], [new[name] for name in floats], share)  # pyright: ignore[reportPrivateImportUsage]
         for name in own.keys() - set(floats):
             own[name].copy_(new[name])

@@ -35,6 +35,7 @@ class TrainConfig(FcnOptions):
     epochs: int = Field(default=50, ge=1)
     val_every: int = Field(default=1, ge=1)
     keep_epochs: int = Field(default=2, ge=1)
+    save_minutes: float = Field(default=10.0, gt=0)
     batch_size: int = Field(default=8, ge=1)
     crop: tuple[int, int] | None = None
     min_size: tuple[int, int] | None = None
@@ -53,6 +54,7 @@ class TrainConfig(FcnOptions):
     warmup: float = Field(default=0.05, ge=0, lt=1)
     clip: float | None = Field(default=1.0, gt=0)
     ema: float | None = Field(default=None, gt=0, lt=1)
+    non_finite: Literal["stop", "skip"] = "stop"
     loss: Literal["cross_entropy", "focal", "ohem"] = "cross_entropy"
     region_loss: Literal["none", "dice", "lovasz"] = "none"
     region_loss_factor: float = Field(default=1.0, ge=0)

@@ -4,6 +4,7 @@ import math
 import shutil
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 
 import torch
 from torch import nn
@@ -27,13 +28,17 @@ from fullconv.training.runlog import Event, append
 from fullconv.training.schedule import learning_rate
 from fullconv.training.signals import stop_requested
 
+MOST_SKIPPED = 10
+"""Steps in a row without a finite loss, after which a run is lost."""
 
-def train(config: TrainConfig, *, resume: bool = False) -> Iterator[Event]:
+
+def train(config: TrainConfig, *, resume: bool = False, force: bool = False) -> Iterator[Event]:
     """Trains a network and yields what happens; the run folder `config.out` holds everything when it ends.
 
     Args:
         config: what to train, on what, how.
         resume: go on from the run folder's state; `config` must be the run's own (see `cli.train`).
+        force: go on although data, threads, processor or torch are not what they were, and the numbers will differ.
 
     Yields:
         Records with a "kind": "check" (samples) and "warning" (message) about the data; "start"; "tick" (step) after each
@@ -44,8 +49,11 @@ def train(config: TrainConfig, *, resume: bool = False) -> Iterator[Event]:
         FullconvError: whatever is wrong with the data, the configuration or the machine, in one line.
         KeyboardInterrupt: after SIGINT or SIGTERM; the state has been saved.
     """
-    run = yield from open_run(config, resume)
-    with stop_requested() as stopped, worker_deaths_said(), Board(run.config.out) as board:
+    with ExitStack() as held:
+        run = yield from open_run(config, held, resume, force)
+        stopped = held.enter_context(stop_requested())
+        board = held.enter_context(Board(run.config.out))
+        held.enter_context(worker_deaths_said())
         for event in run_epochs(run, stopped):
             if event["kind"] in ("step", "epoch"):
                 board.show(event)
@@ -70,18 +78,13 @@ def run_epochs(run: Run, stopped: Callable[[], bool]) -> Iterator[Event]:
         torch.manual_seed(config.seed * 1_000_003 + step)
         lr = learning_rate(config, step, run.num_steps)
         loss = training_step(run, pictures, labels, weight, lr)
-        if run.average is not None:
+        if run.average is not None and math.isfinite(loss):
             run.average.update(run.model, step)
-        if not math.isfinite(loss):
-            names = ", ".join(run.train_samples[i].name for i in indices.tolist())
-            raise RunError(
-                f"the loss is {loss} at step {step + 1}; lower --lr, or look at the pictures {names}"
-            )
-        progress.step, progress.epoch_loss, progress.seconds = (
-            step + 1,
-            progress.epoch_loss + loss,
-            time.monotonic() - began,
-        )
+        if math.isfinite(loss):
+            progress.epoch_loss, progress.skipped = progress.epoch_loss + loss, 0
+        else:
+            yield skipped(run, step, loss, [run.train_samples[index].name for index in indices.tolist()])
+        progress.step, progress.seconds = step + 1, time.monotonic() - began
         yield {"kind": "tick", "step": step + 1}
 
         if (step + 1) % config.log_every == 0 or (step + 1) % run.steps_per_epoch == 0:
@@ -98,26 +101,54 @@ def run_epochs(run: Run, stopped: Callable[[], bool]) -> Iterator[Event]:
         if (step + 1) % run.steps_per_epoch == 0:
             yield finish_epoch(run, began)
             window_began = time.monotonic()
-        if stopped():
+        leaving = stopped()
+        if leaving or time.monotonic() - run.saved > 60 * config.save_minutes:
             run.save_state()
+        if leaving:
             raise KeyboardInterrupt
     record = {"kind": "end", "time": now(), "seconds": progress.seconds}
     append(config.out, record)
     yield record
 
 
+def skipped(run: Run, step: int, loss: float, names: list[str]) -> Event:
+    """The record of a step whose loss is not finite, where the run is to survive it.
+
+    Raises:
+        RunError: it is not, or so many steps one after the other were such.
+    """
+    run.progress.skipped += 1
+    what, where = f"the loss is {loss} at step {step + 1}", f"look at the pictures {', '.join(names)}"
+    if run.config.non_finite == "stop":
+        raise RunError(f"{what}; lower --lr, or {where}; --set non_finite=skip leaves such steps out")
+    if run.progress.skipped == MOST_SKIPPED:
+        raise RunError(f"{what}, as at {MOST_SKIPPED - 1} steps before; lower --lr, or {where}")
+    record = {"kind": "warning", "step": step + 1, "message": f"{what}: left out; {where}"}
+    append(run.config.out, record)
+    return record
+
+
 def training_step(
     run: Run, pictures: torch.Tensor, labels: torch.Tensor, weight: torch.Tensor, lr: float
 ) -> float:
-    """One step: (N, 3, h, w) uint8 pictures and (N, h, w) uint8 labels; returns the loss."""
+    """One step: (N, 3, h, w) uint8 pictures and (N, h, w) uint8 labels; returns the loss.
+
+    Where the loss is not finite the network stays as it was.
+    """
     config = run.config
     run.model.train()
+    # What normalisation counts is spoilt by a forward pass that comes to nan.
+    buffers = {name: buffer.clone() for name, buffer in run.model.named_buffers()}
     set_learning_rate(run.optimizer, lr)
     with autocast(run.device, run.precision):
         logits, labels = logits_and_labels(
             run, run.preprocessing(pictures, run.device), labels.to(run.device)
         )
     loss = heads_loss(run, logits, labels, weight if config.class_weights != "none" else None)
+    if not math.isfinite(loss.item()):
+        for name, buffer in run.model.named_buffers():
+            buffer.copy_(buffers[name])
+        return loss.item()
     run.optimizer.zero_grad(set_to_none=True)
     loss.backward()
     if config.clip is not None:

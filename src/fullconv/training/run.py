@@ -1,7 +1,9 @@
 """A training run: what it works with, how it starts, and how it is reopened."""
 
 import platform
+import time
 from collections.abc import Generator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -22,9 +24,11 @@ from fullconv.labels import head_sizes
 from fullconv.models.backbones import pretrained_host
 from fullconv.models.build import MODELS, WITHOUT_PRETRAINED, preprocessing_for
 from fullconv.preprocessing import Preprocessing
-from fullconv.storage import write_text_atomically
+from fullconv.storage import clean, write_text_atomically
 from fullconv.training.average import WeightAverage
 from fullconv.training.config import TrainConfig, config_text
+from fullconv.training.facts import check_facts, facts_of
+from fullconv.training.lock import lock
 from fullconv.training.optimizer import build_optimizer
 from fullconv.training.runlog import Event, append
 from fullconv.training.state import STATE, Progress, load_state, save_state
@@ -40,6 +44,7 @@ class Run:
         summary: what the check of the training samples counted.
         model: on `device`, channels_last.
         average: of its weights over the steps, where the configuration asks for one.
+        saved: when the state was written last, by `time.monotonic`.
     """
 
     config: TrainConfig
@@ -52,6 +57,7 @@ class Run:
     device: torch.device
     progress: Progress
     average: WeightAverage | None
+    saved: float = 0.0
 
     @property
     def judged(self) -> nn.Module:
@@ -64,15 +70,27 @@ class Run:
         Raises:
             StorageError: the disk is full or may not be written; the earlier state is still there.
         """
-        save_state(self.state_file, self.networks, self.optimizer, self.progress)
+        save_state(self.state_file, self.networks, self.optimizer, self.progress, self.facts)
+        self.saved = time.monotonic()
 
-    def load_state(self) -> None:
+    def load_state(self, force: bool) -> None:
         """Puts the run where it was when its state was saved.
 
+        Args:
+            force: go on although something that the numbers depend on is not what it was.
+
         Raises:
-            BundleError: there is no state, or it does not fit.
+            BundleError: there is no state, it is damaged, or it does not fit.
+            ConfigError: something is not what it was.
         """
-        self.progress = load_state(self.state_file, self.networks, self.optimizer)
+        progress, facts = load_state(self.state_file, self.networks, self.optimizer)
+        if not force:
+            check_facts(self.config.out, facts, self.facts)
+        self.progress, self.saved = progress, time.monotonic()
+
+    @property
+    def facts(self) -> dict[str, str]:
+        return facts_of(self.train_samples, self.device, processes=1)
 
     @property
     def state_file(self) -> Path:
@@ -104,13 +122,22 @@ class Run:
         return self.dataset.split(self.config.val_split)
 
 
-def open_run(config: TrainConfig, resume: bool) -> Generator[Event, None, Run]:
+def open_run(
+    config: TrainConfig, held: ExitStack, resume: bool = False, force: bool = False
+) -> Generator[Event, None, Run]:
     """Checks the data, builds everything, and starts or reopens the run folder.
+
+    Args:
+        config: what to train, on what, how.
+        held: gets the lock of the run folder.
+        resume, force: see `loop.train`.
 
     Yields:
         A "check" record and "warning" records about the data, then the "start" record.
     """
     check_start(config, resume)
+    if resume:
+        held.enter_context(lock(config.out))
     device = pick_device(config.device)
     dataset = open_dataset(config.data)
     if config.min_size is not None:
@@ -139,6 +166,11 @@ def open_run(config: TrainConfig, resume: bool) -> Generator[Event, None, Run]:
             "message": "the backbone starts from random weights; --backbone-weights pretrained, or a file, learns faster",
         }
     model = model.to(device, memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+    if not resume:
+        config.out.mkdir(parents=True, exist_ok=True)
+        held.enter_context(lock(config.out))
+        check_start(config, resume)
+    clean(config.out)
     run = Run(
         config,
         dataset,
@@ -152,10 +184,11 @@ def open_run(config: TrainConfig, resume: bool) -> Generator[Event, None, Run]:
         None if config.ema is None else WeightAverage(model, config.ema),
     )
     if resume:
-        run.load_state()
+        run.load_state(force)
         append(config.out, {"kind": "resume", "time": now(), "step": run.progress.step})
     else:
-        config.out.mkdir(parents=True, exist_ok=True)
+        # The state first: what has a configuration can be resumed.
+        run.save_state()
         write_text_atomically(config.out / "config.yaml", config_text(config))
         append(config.out, start_record(run))
     yield start_record(run)

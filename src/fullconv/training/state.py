@@ -1,5 +1,6 @@
 """The state of a run on disk: one file, written beside and renamed, from which training goes on to the same bits."""
 
+import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,18 +25,26 @@ class Progress:
         epoch_loss: sum of the losses of the current epoch's steps so far.
         best: the best validation mean IU so far, 0..1; -1 before the first.
         seconds: training time so far.
+        skipped: the last steps in a row whose loss was not finite.
     """
 
     step: int = 0
     epoch_loss: float = 0.0
     best: float = -1.0
     seconds: float = 0.0
+    skipped: int = 0
 
 
 def save_state(
-    file: Path, networks: dict[str, torch.nn.Module], optimizer: torch.optim.Optimizer, progress: Progress
+    file: Path,
+    networks: dict[str, torch.nn.Module],
+    optimizer: torch.optim.Optimizer,
+    progress: Progress,
+    facts: dict[str, str],
 ) -> None:
-    """Writes weights and buffers of networks, under their names, optimiser state and progress in one atomic file.
+    """Writes weights and buffers of networks, under their names, optimiser state, progress and facts in one atomic file.
+
+    The file carries a SHA-256 of all of it.
 
     Raises:
         StorageError: the disk is full or may not be written; the file that was there still is.
@@ -48,21 +57,24 @@ def save_state(
     for index, entry in optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer.{index}.{name}": torch.as_tensor(value) for name, value in entry.items()}
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    write_atomically(file, safetensors.torch.save(tensors, {"progress": json.dumps(vars(progress))}))
+    about = json.dumps({"progress": vars(progress), "facts": facts})
+    digest = digest_of(about, safetensors.torch.save(tensors))
+    write_atomically(file, safetensors.torch.save(tensors, {"about": about, "sha256": digest}))
 
 
 def load_state(
     file: Path, networks: dict[str, torch.nn.Module], optimizer: torch.optim.Optimizer
-) -> Progress:
+) -> tuple[Progress, dict[str, str]]:
     """Puts a saved state into networks and an optimiser that were built from the same configuration.
 
+    Returns:
+        How far the run was, and its facts.
+
     Raises:
-        BundleError: there is none, or it does not fit.
+        BundleError: there is none, it is damaged, or it does not fit.
     """
+    about, tensors = read_state(file)
     try:
-        with safetensors.safe_open(file, framework="pt") as opened:
-            progress = Progress(**json.loads(opened.metadata()["progress"]))
-            tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
         for network, module in networks.items():
             start = f"{network}."
             module.load_state_dict(
@@ -75,10 +87,39 @@ def load_state(
                 index, _, key = rest.partition(".")
                 entries.setdefault(int(index), {})[key] = tensor
         optimizer.load_state_dict({"state": entries, "param_groups": optimizer.state_dict()["param_groups"]})
-    except FileNotFoundError:
-        raise BundleError(f"no state to resume from at {file}; train without --resume") from None
-    except (safetensors.SafetensorError, KeyError, TypeError, ValueError, RuntimeError, OSError) as error:
+        return Progress(**about["progress"]), about["facts"]
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise BundleError(
             f"{file} cannot be resumed from: {str(error).splitlines()[0]}; start a new run"
         ) from None
-    return progress
+
+
+def read_state(file: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
+    """What a state file says of itself, and its tensors.
+
+    Raises:
+        BundleError: there is none, or it is damaged.
+    """
+    try:
+        content = file.read_bytes()
+        tensors = safetensors.torch.load(content)
+        with safetensors.safe_open(file, framework="pt") as opened:
+            metadata = opened.metadata()
+        if digest_of(metadata["about"], content) != metadata["sha256"]:
+            raise ValueError("its digest is wrong")
+        return json.loads(metadata["about"]), tensors
+    except FileNotFoundError:
+        raise BundleError(f"no state to resume from at {file}; train without --resume") from None
+    except (safetensors.SafetensorError, KeyError, TypeError, ValueError, OSError) as error:
+        raise BundleError(f"{file} is damaged: {str(error).splitlines()[0]}; start a new run") from None
+
+
+def digest_of(about: str, content: bytes) -> str:
+    """Of what a safetensors file says of itself, of its tensors' names and shapes, and of their values."""
+    length = int.from_bytes(content[:8], "little")
+    header = {
+        name: entry for name, entry in json.loads(content[8 : 8 + length]).items() if name != "__metadata__"
+    }
+    digest = hashlib.sha256(about.encode() + json.dumps(header, sort_keys=True).encode())
+    digest.update(memoryview(content)[8 + length :])
+    return digest.hexdigest()

@@ -29,8 +29,8 @@ from fullconv.evaluation import evaluate, picture_score_map, read_truths
 from fullconv.metrics import Scores
 from fullconv.preprocessing import Preprocessing
 from fullconv.training.config import TrainConfig
-from fullconv.training.loop import training_step
 from fullconv.training.run import Run, open_run
+from fullconv.training.step import training_step
 
 BACKBONES = ("resnet18", "torchvision/mobilenet_v2")
 BATCH, ROUNDS, CPU = 8, 5, torch.device("cpu")

@@ -15,7 +15,6 @@ from fullconv.errors import InputError, StorageError
 from fullconv.inference import pipeline
 from fullconv.inference.folder import find_pictures, predict_files
 from fullconv.inference.segmenter import Segmenter
-from fullconv.lookahead import ahead, pool
 
 KINDS = {"mask", "overlay", "json"}
 
@@ -264,40 +263,3 @@ def test_results_are_not_taken_for_sources(segmenter, pictures, tmp_path):
     assert len(find_pictures([str(folder)])) == 3 * len(pictures)
     with pytest.raises(InputError, match="holds no picture"):
         find_pictures([str(folder / "out")], but=folder / "out")
-
-
-def test_ahead_keeps_order_and_its_limits(monkeypatch):
-    monkeypatch.setattr(pipeline, "UNDER_WAY", 4)
-    monkeypatch.setattr(pipeline, "BYTES_UNDER_WAY", 100)
-    for num_bytes, most in ((1, 4), (40, 2), (1000, 1)):
-        taken = []
-
-        def items(taken=taken):
-            for item in range(20):
-                taken.append(item)
-                yield item
-
-        with pool(3) as threads:
-            results = ahead(threads, lambda item: item * item, items(), lambda _, n=num_bytes: n)
-            for given, result in enumerate(results):
-                assert result == given * given
-                assert len(taken) <= given + 1 + most, "one more item is taken than fits"
-            assert given == 19
-
-
-def test_ahead_works_while_its_caller_does_something_else():
-    begun = [threading.Event() for _ in range(3)]
-    with pool(1) as threads:
-        results = ahead(threads, lambda item: begun[item].set() or item, range(3), lambda _: 1)
-        assert next(results) == 0
-        assert begun[1].wait(60)
-        assert begun[2].wait(60)
-        assert list(results) == [1, 2]
-
-
-def test_ahead_hands_errors_on_in_their_place():
-    with pool(2) as threads:
-        results = ahead(threads, lambda item: 1 / item, [1, 2, 0, 4], lambda _: 1, eager=True)
-        assert [next(results), next(results)] == [1, 0.5]
-        with pytest.raises(ZeroDivisionError):
-            next(results)

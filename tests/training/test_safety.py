@@ -18,7 +18,7 @@ from fullconv import storage
 from fullconv.data.dataset import open_dataset
 from fullconv.data.scenes import write_scenes
 from fullconv.errors import ConfigError, RunError, StorageError
-from fullconv.training import facts, loop
+from fullconv.training import facts, step
 from fullconv.training.config import TrainConfig
 from fullconv.training.loop import train
 from fullconv.training.state import STATE, read_state
@@ -193,13 +193,13 @@ def test_a_full_disk_is_said_and_loses_nothing(scenes, tmp_path, monkeypatch):
 
 def spoilt(monkeypatch, steps: set[int]) -> None:
     """Makes the loss nan at these steps, by what the network says."""
-    genuine, count = loop.logits_and_labels, iter(range(10**6))
+    genuine, count = step.logits_and_labels, iter(range(10**6))
 
     def answer(run, pictures, labels):
         logits, labels = genuine(run, pictures, labels)
         return (logits * float("nan") if next(count) in steps else logits), labels
 
-    monkeypatch.setattr(loop, "logits_and_labels", answer)
+    monkeypatch.setattr(step, "logits_and_labels", answer)
 
 
 def test_a_step_without_a_finite_loss_is_left_out(scenes, tmp_path, monkeypatch):

@@ -1,5 +1,6 @@
 """fullconv train"""
 
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -102,8 +103,13 @@ def train(
     values = gather(options, given, preset_name, config_file, settings, resume)
     config = make_config(values, str(config_file or "the command line"))
     best: dict[str, Any] = {}
+    events = run_training(config, resume=resume, force=force)
+    if os.environ.get("RANK", "0") != "0":  # one of several processes speaks
+        for _ in events:
+            pass
+        return
     with TrainingDisplay() as display:
-        for event in run_training(config, resume=resume, force=force):
+        for event in events:
             display.show(event)
             if as_json and event["kind"] != "tick":
                 print_json(event)

@@ -92,7 +92,13 @@ class TrainingSet(TorchDataset[tuple[Tensor, Tensor, int]]):
 
 
 def training_loader(
-    dataset: TrainingSet, batch_size: int, start_step: int, num_steps: int, workers: int
+    dataset: TrainingSet,
+    batch_size: int,
+    start_step: int,
+    num_steps: int,
+    workers: int,
+    rank: int = 0,
+    processes: int = 1,
 ) -> Iterator[Batch]:
     """Yields the batches of steps start_step .. num_steps - 1, through all epochs.
 
@@ -102,6 +108,7 @@ def training_loader(
         start_step: the first step, 0 for a new run.
         num_steps: the step after the last.
         workers: processes that read ahead; 0 reads in this one. The batches do not depend on it.
+        rank, processes: of so many training processes this is the one that gets every so-many-th sample of each batch.
 
     Yields:
         pictures: (N, 3 + m, h, w) uint8.
@@ -114,7 +121,9 @@ def training_loader(
     """
     loader = DataLoader(
         _ErrorsAsValues(dataset),
-        batch_sampler=_BatchesOfSteps(len(dataset), dataset.seed, batch_size, start_step, num_steps),
+        batch_sampler=_BatchesOfSteps(
+            len(dataset), dataset.seed, batch_size, start_step, num_steps, rank, processes
+        ),
         collate_fn=_collate,
         num_workers=workers,
         worker_init_fn=_leave_signals_to_parent,
@@ -148,14 +157,28 @@ def worker_deaths_said() -> Iterator[None]:
 
 
 class _BatchesOfSteps:
-    """The (epoch, index) pairs of each step: batch b of epoch e is epoch_order(...)[b * B : (b + 1) * B]."""
+    """The (epoch, index) pairs of each step: batch b of epoch e is epoch_order(...)[b * B : (b + 1) * B].
 
-    def __init__(self, num_samples: int, seed: int, batch_size: int, start_step: int, num_steps: int) -> None:
+    Of each, process r of P gets samples r, r + P, ...
+    """
+
+    def __init__(
+        self,
+        num_samples: int,
+        seed: int,
+        batch_size: int,
+        start_step: int,
+        num_steps: int,
+        rank: int,
+        processes: int,
+    ) -> None:
         self.num_samples = num_samples
         self.seed = seed
         self.batch_size = batch_size
         self.start_step = start_step
         self.num_steps = num_steps
+        self.rank = rank
+        self.processes = processes
 
     def __len__(self) -> int:
         return max(0, self.num_steps - self.start_step)
@@ -168,7 +191,7 @@ class _BatchesOfSteps:
             if epoch != ordered_epoch:
                 ordered_epoch, order = epoch, epoch_order(self.num_samples, self.seed, epoch)
             batch = order[position * self.batch_size : (position + 1) * self.batch_size]
-            yield [(epoch, int(index)) for index in batch]
+            yield [(epoch, int(index)) for index in batch[self.rank :: self.processes]]
 
 
 class _ErrorsAsValues(TorchDataset):

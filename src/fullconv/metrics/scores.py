@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
+from torch import Tensor
+
 from fullconv.labels import IGNORE_INDEX
 from fullconv.metrics.borders import BoundaryF, BoundaryIou
 from fullconv.metrics.ceiling import STRIDES, ceiling_of
@@ -73,6 +75,18 @@ class Scores:
             measure.count(labels, marked)
         for stride, confusion in self.ceilings.items():
             confusion.count(ceiling_of(marked, stride, ignore_index=self.num_classes), marked)
+
+    @property
+    def counts(self) -> list[Tensor]:
+        """All that was counted, int64: sums over parts of a data set are the counts of the whole."""
+        confusions = [self.confusion, *self.ceilings.values()]
+        borders = [
+            self.boundary_iou.intersections,
+            self.boundary_iou.unions,
+            self.boundary_f.pixels,
+            self.boundary_f.near,
+        ]
+        return [*(confusion.matrix for confusion in confusions), *borders]
 
     def summary(self, names: Sequence[str], num_images: int, split: str) -> dict[str, Any]:
         """All figures under the names that `fullconv evaluate --json` prints.

@@ -37,6 +37,7 @@ class TrainConfig(FcnOptions):
     keep_epochs: int = Field(default=2, ge=1)
     save_minutes: float = Field(default=10.0, gt=0)
     batch_size: int = Field(default=8, ge=1)
+    micro_batch: int | None = Field(default=None, ge=1)
     crop: tuple[int, int] | None = None
     min_size: tuple[int, int] | None = None
     patches: int | None = Field(default=None, ge=1)

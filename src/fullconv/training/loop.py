@@ -7,26 +7,21 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 
 import torch
-from torch import nn
 
 from fullconv.bundle import save_bundle
 from fullconv.data.loading import TrainingSet, training_loader, worker_deaths_said
 from fullconv.data.transforms import TrainTransform
-from fullconv.devices import autocast
 from fullconv.drawing import sample_grid, save_jpeg
 from fullconv.errors import RunError
 from fullconv.evaluation import evaluate
-from fullconv.labels import head_sizes
-from fullconv.losses import class_weights, cross_entropy, dice, focal, lovasz, ohem
-from fullconv.models.fusion import split_heads
-from fullconv.models.patchwise import Patchwise, sample_patches
+from fullconv.losses import class_weights
 from fullconv.training.board import Board
 from fullconv.training.config import TrainConfig
-from fullconv.training.optimizer import set_learning_rate
 from fullconv.training.run import Run, now, open_run
-from fullconv.training.runlog import Event, append
+from fullconv.training.runlog import Event
 from fullconv.training.schedule import learning_rate
 from fullconv.training.signals import stop_requested
+from fullconv.training.step import training_step
 
 MOST_SKIPPED = 10
 """Steps in a row without a finite loss, after which a run is lost."""
@@ -52,10 +47,10 @@ def train(config: TrainConfig, *, resume: bool = False, force: bool = False) -> 
     with ExitStack() as held:
         run = yield from open_run(config, held, resume, force)
         stopped = held.enter_context(stop_requested())
-        board = held.enter_context(Board(run.config.out))
+        board = held.enter_context(Board(run.config.out)) if run.world.leads else None
         held.enter_context(worker_deaths_said())
         for event in run_epochs(run, stopped):
-            if event["kind"] in ("step", "epoch"):
+            if event["kind"] in ("step", "epoch") and board is not None:
                 board.show(event)
             yield event
 
@@ -69,13 +64,23 @@ def run_epochs(run: Run, stopped: Callable[[], bool]) -> Iterator[Event]:
     )  # fmt: skip
     dataset = TrainingSet(run.train_samples, run.dataset.labels, transform, config.seed, run.dataset.heads)
     weight = class_weights(run.summary.pixels_per_class, config.class_weights).to(run.device)
-    loader = iter(training_loader(dataset, config.batch_size, progress.step, run.num_steps, config.workers))
+    loader = iter(
+        training_loader(
+            dataset,
+            config.batch_size,
+            progress.step,
+            run.num_steps,
+            config.workers,
+            run.world.rank,
+            run.world.size,
+        )
+    )
     window_began, window_step = time.monotonic(), progress.step
 
     for step in range(progress.step, run.num_steps):
         pictures, labels, indices = next(loader)
-        # Dropout and stochastic depth draw from the global generator: a function of the step, so that resuming repeats it.
-        torch.manual_seed(config.seed * 1_000_003 + step)
+        # Dropout and stochastic depth draw from the global generator: of step and process, so that resuming repeats it.
+        torch.manual_seed(config.seed * 1_000_003 + step + (run.world.rank << 40))
         lr = learning_rate(config, step, run.num_steps)
         loss = training_step(run, pictures, labels, weight, lr)
         if run.average is not None and math.isfinite(loss):
@@ -94,20 +99,20 @@ def run_epochs(run: Run, stopped: Callable[[], bool]) -> Iterator[Event]:
                 "lr": lr, "images_per_second": images / (time.monotonic() - window_began),
             }  # fmt: skip
             window_step = step + 1
-            append(config.out, record)
+            run.log(record)
             yield record
             window_began = time.monotonic()
 
         if (step + 1) % run.steps_per_epoch == 0:
             yield finish_epoch(run, began)
             window_began = time.monotonic()
-        leaving = stopped()
+        leaving = run.world.any(stopped())
         if leaving or time.monotonic() - run.saved > 60 * config.save_minutes:
             run.save_state()
         if leaving:
             raise KeyboardInterrupt
     record = {"kind": "end", "time": now(), "seconds": progress.seconds}
-    append(config.out, record)
+    run.log(record)
     yield record
 
 
@@ -124,85 +129,8 @@ def skipped(run: Run, step: int, loss: float, names: list[str]) -> Event:
     if run.progress.skipped == MOST_SKIPPED:
         raise RunError(f"{what}, as at {MOST_SKIPPED - 1} steps before; lower --lr, or {where}")
     record = {"kind": "warning", "step": step + 1, "message": f"{what}: left out; {where}"}
-    append(run.config.out, record)
+    run.log(record)
     return record
-
-
-def training_step(
-    run: Run, pictures: torch.Tensor, labels: torch.Tensor, weight: torch.Tensor, lr: float
-) -> float:
-    """One step: (N, 3, h, w) uint8 pictures and (N, h, w) uint8 labels; returns the loss.
-
-    Where the loss is not finite the network stays as it was.
-    """
-    config = run.config
-    run.model.train()
-    # What normalisation counts is spoilt by a forward pass that comes to nan.
-    buffers = {name: buffer.clone() for name, buffer in run.model.named_buffers()}
-    set_learning_rate(run.optimizer, lr)
-    with autocast(run.device, run.precision):
-        logits, labels = logits_and_labels(
-            run, run.preprocessing(pictures, run.device), labels.to(run.device)
-        )
-    loss = heads_loss(run, logits, labels, weight if config.class_weights != "none" else None)
-    if not math.isfinite(loss.item()):
-        for name, buffer in run.model.named_buffers():
-            buffer.copy_(buffers[name])
-        return loss.item()
-    run.optimizer.zero_grad(set_to_none=True)
-    loss.backward()
-    if config.clip is not None:
-        nn.utils.clip_grad_norm_(run.model.parameters(), config.clip)
-    run.optimizer.step()
-    return loss.item()
-
-
-def logits_and_labels(
-    run: Run, pictures: torch.Tensor, labels: torch.Tensor
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """The network's answer to a batch, and what it is compared with: every pixel, or the patches drawn from it."""
-    if run.config.patches is None:
-        return run.model(pictures), labels  # (N, K, h, w), (N, h, w) or with several heads (N, T, h, w)
-    assert isinstance(run.model, Patchwise)
-    generator = torch.Generator().manual_seed(torch.initial_seed())
-    patches, classes = sample_patches(pictures, labels, run.config.patches, run.model.window, generator)
-    return run.model.classify(patches)[:, :, None, None], classes[:, None, None]  # (P, K, 1, 1), (P, 1, 1)
-
-
-def heads_loss(
-    run: Run, logits: torch.Tensor, labels: torch.Tensor, weight: torch.Tensor | None
-) -> torch.Tensor:
-    """The sum of the heads' losses; class weights are the first head's."""
-    label_maps = labels.unbind(1) if labels.dim() == 4 else [labels]
-    parts = split_heads(logits, head_sizes(run.dataset.labels, run.dataset.heads))
-    losses = [
-        loss_of(run.config, part, label_map, weight if index == 0 else None)
-        for index, (part, label_map) in enumerate(zip(parts, label_maps, strict=True))
-    ]
-    return torch.stack(losses).sum()
-
-
-def loss_of(
-    config: TrainConfig, logits: torch.Tensor, labels: torch.Tensor, weight: torch.Tensor | None
-) -> torch.Tensor:
-    """(N, K, h, w) logits and (N, h, w) labels to the loss that the configuration names."""
-    if config.loss == "focal":
-        loss = focal(logits, labels, weight=weight)
-    elif config.loss == "ohem":
-        loss = ohem(logits, labels, weight=weight)
-    else:
-        loss = cross_entropy(
-            logits,
-            labels,
-            weight=weight,
-            label_smoothing=config.label_smoothing,
-            reduction=config.loss_reduction,
-        )
-    if config.region_loss == "dice":
-        loss = loss + config.region_loss_factor * dice(logits, labels)
-    elif config.region_loss == "lovasz":
-        loss = loss + config.region_loss_factor * lovasz(logits, labels)
-    return loss
 
 
 def finish_epoch(run: Run, began: float) -> Event:
@@ -229,7 +157,7 @@ def finish_epoch(run: Run, began: float) -> Event:
         "epochs": config.epochs,
         "seconds": round(progress.seconds, 1),
     }
-    for name in (f"epoch_{epoch:04d}", "last", *(["best"] if best else [])):
+    for name in (f"epoch_{epoch:04d}", "last", *(["best"] if best else [])) if run.world.leads else ():
         save_bundle(
             checkpoints / name,
             run.judged.state_dict(),
@@ -241,26 +169,30 @@ def finish_epoch(run: Run, began: float) -> Event:
             heads=run.dataset.heads,
             extra=run.dataset.extra,
         )
-    for old in sorted(checkpoints.glob("epoch_*"))[: -config.keep_epochs]:
+    for old in sorted(checkpoints.glob("epoch_*"))[: -config.keep_epochs] if run.world.leads else ():
         shutil.rmtree(old)
     run.save_state()
-    append(config.out, record)
+    run.log(record)
     return record
 
 
 def validate(run: Run, epoch: int) -> Event:
-    """The figures of the validation split; a few of its samples are drawn to `samples/epoch_NNNN.jpg`."""
+    """The figures of the validation split, of which each process takes its share; a few are drawn to `samples/epoch_NNNN.jpg`."""
     labels = run.dataset.labels
     evaluation = evaluate(
         run.judged,
-        run.val_samples,
+        run.world.share(run.val_samples),
         labels,
         run.preprocessing,
         run.device,
         run.precision,
         heads=run.dataset.heads,
     )
-    pictures, predictions, truths = zip(*evaluation.shown, strict=True)
-    grid = sample_grid(pictures, predictions, truths, labels)
-    save_jpeg(grid, run.config.out / "samples" / f"epoch_{epoch:04d}.jpg", quality=88)
+    evaluation.num_images = int(run.world.sum(torch.tensor(evaluation.num_images)))
+    for tensor in (tensor for scores in evaluation.measured for tensor in scores.counts):
+        run.world.sum(tensor)
+    if run.world.leads:
+        pictures, predictions, truths = zip(*evaluation.shown, strict=True)
+        grid = sample_grid(pictures, predictions, truths, labels)
+        save_jpeg(grid, run.config.out / "samples" / f"epoch_{epoch:04d}.jpg", quality=88)
     return evaluation.summary(run.config.val_split)

@@ -17,7 +17,7 @@ from fullconv.data.check import DataSummary, check_samples
 from fullconv.data.dataset import Dataset, open_dataset
 from fullconv.data.loading import steps_per_epoch
 from fullconv.data.samples import Sample
-from fullconv.devices import Precision, pick_device, pick_precision
+from fullconv.devices import Precision, pick_precision
 from fullconv.download import answers
 from fullconv.errors import ConfigError, RunError
 from fullconv.labels import head_sizes
@@ -32,6 +32,12 @@ from fullconv.training.lock import lock
 from fullconv.training.optimizer import build_optimizer
 from fullconv.training.runlog import Event, append
 from fullconv.training.state import STATE, Progress, load_state, save_state
+from fullconv.training.world import World, join_world
+
+
+RANDOM_START = (
+    "the backbone starts from random weights; --backbone-weights pretrained, or a file, learns faster"
+)
 
 
 @dataclass
@@ -43,6 +49,8 @@ class Run:
         dataset: where the samples come from.
         summary: what the check of the training samples counted.
         model: on `device`, channels_last.
+        world: the processes that train it.
+        shared: the same network; its gradients are those of all processes.
         average: of its weights over the steps, where the configuration asks for one.
         saved: when the state was written last, by `time.monotonic`.
     """
@@ -54,9 +62,10 @@ class Run:
     model: nn.Module
     optimizer: torch.optim.Optimizer
     preprocessing: Preprocessing
-    device: torch.device
+    world: World
     progress: Progress
     average: WeightAverage | None
+    shared: nn.Module
     saved: float = 0.0
 
     @property
@@ -70,7 +79,8 @@ class Run:
         Raises:
             StorageError: the disk is full or may not be written; the earlier state is still there.
         """
-        save_state(self.state_file, self.networks, self.optimizer, self.progress, self.facts)
+        if self.world.leads:
+            save_state(self.state_file, self.networks, self.optimizer, self.progress, self.facts)
         self.saved = time.monotonic()
 
     def load_state(self, force: bool) -> None:
@@ -90,7 +100,16 @@ class Run:
 
     @property
     def facts(self) -> dict[str, str]:
-        return facts_of(self.train_samples, self.device, processes=1)
+        return facts_of(self.train_samples, self.device, self.world.size)
+
+    def log(self, record: Event) -> None:
+        """Adds a line to `log.jsonl`."""
+        if self.world.leads:
+            append(self.config.out, record)
+
+    @property
+    def device(self) -> torch.device:
+        return self.world.device
 
     @property
     def state_file(self) -> Path:
@@ -135,24 +154,12 @@ def open_run(
     Yields:
         A "check" record and "warning" records about the data, then the "start" record.
     """
-    check_start(config, resume)
-    if resume:
+    world = join_world(config.device, held)
+    check_start(config, resume, world)
+    if resume and world.leads:
         held.enter_context(lock(config.out))
-    device = pick_device(config.device)
-    dataset = open_dataset(config.data)
-    if config.min_size is not None:
-        dataset = dataset.at_least(config.min_size)
-    train_samples, val_samples = dataset.split(config.train_split), dataset.split(config.val_split)
-
-    yield {"kind": "check", "samples": len(train_samples) + len(val_samples)}
-    summary = check_samples(train_samples, dataset.labels, heads=dataset.heads)
-    for warning in (
-        *summary.warnings,
-        *check_samples(val_samples, dataset.labels, heads=dataset.heads).warnings,
-    ):
-        yield {"kind": "warning", "message": warning}
-
-    config = completed(config, summary, device)
+    dataset, summary = yield from checked_data(config)
+    config = completed(config, summary, world.device)
     torch.manual_seed(config.seed)
     architecture = config.architecture(sum(head_sizes(dataset.labels, dataset.heads)), dataset.num_channels)
     # A resumed run gets its weights from its state.
@@ -161,16 +168,14 @@ def open_run(
     )
     config = config.model_copy(update={"backbone_weights": weights, "backbone": architecture.backbone})
     if weights == "none" and config.init_from is None and architecture.backbone != "none":
-        yield {
-            "kind": "warning",
-            "message": "the backbone starts from random weights; --backbone-weights pretrained, or a file, learns faster",
-        }
-    model = model.to(device, memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
-    if not resume:
-        config.out.mkdir(parents=True, exist_ok=True)
-        held.enter_context(lock(config.out))
-        check_start(config, resume)
-    clean(config.out)
+        yield {"kind": "warning", "message": RANDOM_START}
+    model = model.to(world.device, memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+    if world.leads:
+        if not resume:
+            config.out.mkdir(parents=True, exist_ok=True)
+            held.enter_context(lock(config.out))
+            check_start(config, resume, world)
+        clean(config.out)
     run = Run(
         config,
         dataset,
@@ -179,30 +184,50 @@ def open_run(
         model,
         build_optimizer(model, config),
         preprocessing_for(config.model, dataset.num_channels),
-        device,
+        world,
         Progress(),
         None if config.ema is None else WeightAverage(model, config.ema),
+        world.shared(model),
     )
     if resume:
         run.load_state(force)
-        append(config.out, {"kind": "resume", "time": now(), "step": run.progress.step})
+        run.log({"kind": "resume", "time": now(), "step": run.progress.step})
     else:
         # The state first: what has a configuration can be resumed.
         run.save_state()
-        write_text_atomically(config.out / "config.yaml", config_text(config))
-        append(config.out, start_record(run))
+        if world.leads:
+            write_text_atomically(config.out / "config.yaml", config_text(config))
+        run.log(start_record(run))
     yield start_record(run)
     return run
 
 
-def check_start(config: TrainConfig, resume: bool) -> None:
+def checked_data(config: TrainConfig) -> Generator[Event, None, tuple[Dataset, DataSummary]]:
+    """The data set, and what the check of its training samples counted.
+
+    Yields:
+        A "check" record and "warning" records.
+    """
+    dataset = open_dataset(config.data)
+    if config.min_size is not None:
+        dataset = dataset.at_least(config.min_size)
+    train_samples, val_samples = dataset.split(config.train_split), dataset.split(config.val_split)
+    yield {"kind": "check", "samples": len(train_samples) + len(val_samples)}
+    summary = check_samples(train_samples, dataset.labels, heads=dataset.heads)
+    further = check_samples(val_samples, dataset.labels, heads=dataset.heads)
+    for warning in (*summary.warnings, *further.warnings):
+        yield {"kind": "warning", "message": warning}
+    return dataset, summary
+
+
+def check_start(config: TrainConfig, resume: bool, world: World) -> None:
     """Refuses what cannot be started, before anything is read."""
     state_file = config.out / "checkpoints" / STATE
     if resume and not state_file.exists():
         raise ConfigError(
             f"{config.out} holds no state to resume; expected {state_file}; train without --resume"
         )
-    if not resume and (config.out / "config.yaml").exists():
+    if world.leads and not resume and (config.out / "config.yaml").exists():
         raise ConfigError(
             f"{config.out} already holds a run; add --resume to go on with it, or choose another --out"
         )
@@ -211,6 +236,12 @@ def check_start(config: TrainConfig, resume: bool) -> None:
             f"patches is {config.patches}, but model {config.model!r} learns from whole crops; leave patches away, or "
             "train --model patchwise"
         )
+    if config.batch_size < world.size:
+        raise ConfigError(
+            f"the batch of {config.batch_size} pictures is for all {world.size} processes together; give at least one to each"
+        )
+    if world.size > 1 and config.patches is not None:
+        raise ConfigError("patches are learnt from in one process; start fullconv without torchrun")
 
 
 def completed(config: TrainConfig, summary: DataSummary, device: torch.device) -> TrainConfig:

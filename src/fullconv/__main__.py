@@ -1,0 +1,5 @@
+"""`python -m fullconv`, and `torchrun -m fullconv`."""
+
+from fullconv.cli import main
+
+main()

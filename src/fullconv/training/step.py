@@ -1,0 +1,122 @@
+"""One step of training: a batch, in one pass or several, to a loss and a change of the weights."""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from fullconv.devices import autocast
+from fullconv.labels import IGNORE_INDEX, head_sizes
+from fullconv.losses import cross_entropy, dice, focal, lovasz, ohem
+from fullconv.models.fusion import split_heads
+from fullconv.models.patchwise import Patchwise, sample_patches
+from fullconv.training.config import TrainConfig
+from fullconv.training.optimizer import set_learning_rate
+from fullconv.training.run import Run
+from fullconv.training.world import unsynchronised
+
+
+def training_step(run: Run, pictures: Tensor, labels: Tensor, weight: Tensor, lr: float) -> float:
+    """One step over this process's part of a batch.
+
+    The batch may be taken in several passes and by several processes: each loss is a mean over the pixels of all of them.
+
+    Args:
+        pictures: (N, C, h, w) uint8.
+        labels: (N, h, w) uint8, or with T heads (N, T, h, w).
+        weight: (K,) the factors of the first head's classes.
+        lr: the learning rate.
+
+    Returns:
+        The loss of the whole batch. Where it is not finite the network stays as it was.
+    """
+    config = run.config
+    run.model.train()
+    set_learning_rate(run.optimizer, lr)
+    # What normalisation counts is spoilt by a forward pass that comes to nan.
+    buffers = {name: buffer.clone() for name, buffer in run.model.named_buffers()}
+    labels = labels.to(run.device)
+    norms = run.world.sum(pixel_weights(run, labels, weight))
+    run.optimizer.zero_grad(set_to_none=True)
+    size = config.micro_batch or len(pictures)
+    parts = list(zip(pictures.split(size), labels.split(size), strict=True))
+    total = torch.zeros((), device=run.device)
+    for index, (some_pictures, some_labels) in enumerate(parts):
+        with unsynchronised(run.shared, index + 1 < len(parts)), run.world.as_one():
+            with autocast(run.device, run.precision):
+                logits, truth = logits_and_labels(
+                    run, run.preprocessing(some_pictures, run.device), some_labels
+                )
+            share = pixel_weights(run, truth, weight) / norms.clamp(min=torch.finfo(torch.float32).tiny)
+            loss = heads_loss(run, logits, truth, weight, share)
+            total += loss.detach()
+            # Gradients are averaged over the processes; the loss is a sum over them.
+            (loss * run.world.size).backward()
+    value = run.world.sum(total).item()
+    if not math.isfinite(value):
+        for name, buffer in run.model.named_buffers():
+            buffer.copy_(buffers[name])
+        return value
+    if config.clip is not None:
+        nn.utils.clip_grad_norm_(run.model.parameters(), config.clip)
+    run.optimizer.step()
+    return value
+
+
+def logits_and_labels(run: Run, pictures: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    """The network's answer to a batch, and what it is compared with: every pixel, or the patches drawn from it."""
+    if run.config.patches is None:
+        return run.shared(pictures), labels  # (N, K, h, w), (N, h, w) or with several heads (N, T, h, w)
+    assert isinstance(run.model, Patchwise)
+    generator = torch.Generator().manual_seed(torch.initial_seed())
+    patches, classes = sample_patches(pictures, labels, run.config.patches, run.model.window, generator)
+    return run.model.classify(patches)[:, :, None, None], classes[:, None, None]  # (P, K, 1, 1), (P, 1, 1)
+
+
+def pixel_weights(run: Run, labels: Tensor, weight: Tensor) -> Tensor:
+    """(T,) by what a head's mean divides: its valid pixels; with class weights, the sum of theirs."""
+    if run.config.loss_reduction == "sum" or run.config.patches is not None:
+        return torch.ones(len(run.dataset.heads) + 1, device=labels.device)
+    label_maps = label_maps_of(labels)
+    norms = [(label_map != IGNORE_INDEX).sum().float() for label_map in label_maps]
+    if run.config.class_weights != "none":
+        counts = torch.bincount(label_maps[0].flatten().long(), minlength=IGNORE_INDEX + 1)[: len(weight)]
+        norms[0] = (counts * weight).sum()
+    return torch.stack(norms)
+
+
+def label_maps_of(labels: Tensor) -> list[Tensor]:
+    """(N, h, w) of each head."""
+    return list(labels.unbind(1)) if labels.dim() == 4 else [labels]
+
+
+def heads_loss(run: Run, logits: Tensor, labels: Tensor, weight: Tensor, share: Tensor) -> Tensor:
+    """The sum of the heads' losses, each times its (T,) share of the batch; class weights are the first head's."""
+    parts = split_heads(logits, head_sizes(run.dataset.labels, run.dataset.heads))
+    first = weight if run.config.class_weights != "none" else None
+    losses = [
+        loss_of(run.config, part, label_map, first if index == 0 else None)
+        for index, (part, label_map) in enumerate(zip(parts, label_maps_of(labels), strict=True))
+    ]
+    return (torch.stack(losses) * share).sum()
+
+
+def loss_of(config: TrainConfig, logits: Tensor, labels: Tensor, weight: Tensor | None) -> Tensor:
+    """(N, K, h, w) logits and (N, h, w) labels to the loss that the configuration names."""
+    if config.loss == "focal":
+        loss = focal(logits, labels, weight=weight)
+    elif config.loss == "ohem":
+        loss = ohem(logits, labels, weight=weight)
+    else:
+        loss = cross_entropy(
+            logits,
+            labels,
+            weight=weight,
+            label_smoothing=config.label_smoothing,
+            reduction=config.loss_reduction,
+        )
+    if config.region_loss == "dice":
+        loss = loss + config.region_loss_factor * dice(logits, labels)
+    elif config.region_loss == "lovasz":
+        loss = loss + config.region_loss_factor * lovasz(logits, labels)
+    return loss

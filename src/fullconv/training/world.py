@@ -1,0 +1,155 @@
+"""The processes of a run: one, or as many as torchrun started, each with its share of every batch."""
+
+import ctypes
+import os
+import signal
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, nullcontext
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import torch
+import torch.distributed as dist
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.distributed.nn.functional import all_reduce
+from torch.nn.parallel import DistributedDataParallel
+from torch.overrides import TorchFunctionMode
+
+from fullconv.devices import pick_device
+
+Item = TypeVar("Item")
+
+DIE_WITH_PARENT = 1
+"""PR_SET_PDEATHSIG of Linux's prctl."""
+
+
+@dataclass(frozen=True)
+class World:
+    """The processes that train one network together.
+
+    Attributes:
+        rank: which of them this is, from 0.
+        size: how many there are.
+        device: where this one computes.
+    """
+
+    rank: int
+    size: int
+    device: torch.device
+
+    @property
+    def leads(self) -> bool:
+        """Whether this is the one that writes files and shows progress."""
+        return self.rank == 0
+
+    def share(self, items: Sequence[Item]) -> Sequence[Item]:
+        """This process's part of a list: every so-many-th."""
+        return items[self.rank :: self.size]
+
+    def sum(self, tensor: Tensor) -> Tensor:
+        """The sum over all processes, in place."""
+        if self.size > 1:
+            on_device = tensor.to(self.device)
+            dist.all_reduce(on_device)
+            tensor.copy_(on_device)
+        return tensor
+
+    def any(self, flag: bool) -> bool:
+        """Whether it is so in one of the processes."""
+        return bool(self.sum(torch.tensor(float(flag))) > 0)
+
+    def shared(self, model: nn.Module) -> nn.Module:
+        """The network with its gradients averaged over all processes."""
+        if self.size == 1:
+            return model
+        devices = [self.device] if self.device.type == "cuda" else None
+        return DistributedDataParallel(model, device_ids=devices, broadcast_buffers=False)
+
+    def as_one(self) -> Any:
+        """A context in which batch normalisation counts over the pixels of all processes."""
+        return SharedStatistics() if self.size > 1 else nullcontext()
+
+
+def join_world(device: str, held: ExitStack) -> World:
+    """Joins the other processes that torchrun started, if it did.
+
+    Args:
+        device: "auto", "cpu", "cuda", ...; with several processes "auto" and "cuda" are this one's own GPU.
+        held: leaves them again.
+
+    Raises:
+        ConfigError: no such device.
+    """
+    rank, size = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
+    if size == 1:
+        return World(0, 1, pick_device(device))
+    end_with_parent()
+    picked = pick_device(device)
+    if picked.type == "cuda":
+        picked = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+        torch.cuda.set_device(picked)
+    dist.init_process_group("nccl" if picked.type == "cuda" else "gloo", rank=rank, world_size=size)
+    held.callback(dist.destroy_process_group)
+    return World(rank, size, picked)
+
+
+def end_with_parent() -> None:
+    """Asks for SIGTERM when the launcher dies, however it dies: its trainers save their state and leave."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(DIE_WITH_PARENT, signal.SIGTERM)
+
+
+class SharedStatistics(TorchFunctionMode):
+    """While active, batch normalisation in training takes mean and variance over the batches of all processes.
+
+    So world size does not change what is computed. It serves every layer that calls torch's function, on a CPU and a GPU.
+    """
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        if func is F.batch_norm and (args[5] if len(args) > 5 else kwargs.get("training", False)):
+            return shared_batch_norm(*args, **kwargs)
+        return func(*args, **kwargs)
+
+
+def shared_batch_norm(
+    x: Tensor,
+    running_mean: Tensor | None,
+    running_var: Tensor | None,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    training: bool = True,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+) -> Tensor:
+    """`torch.nn.functional.batch_norm` of (N, C, ...), its statistics taken over the x of all processes."""
+    axes = [0, *range(2, x.dim())]
+    shape = [1, -1, *[1] * (x.dim() - 2)]
+    wide = x.double()
+    count = torch.full((1,), x.numel() / x.shape[1], dtype=torch.float64, device=x.device)
+    sums = all_reduce(torch.cat([wide.sum(axes), wide.square().sum(axes), count]))
+    total, squares, number = sums.split([x.shape[1], x.shape[1], 1])
+    mean = total / number
+    variance = (squares / number - mean.square()).clamp(min=0)
+    if running_mean is not None and running_var is not None:
+        with torch.no_grad():
+            running_mean.lerp_(mean.to(running_mean), momentum)
+            running_var.lerp_((variance * number / (number - 1)).to(running_var), momentum)
+    scale = (variance + eps).rsqrt()
+    shift = -mean * scale
+    if weight is not None:
+        scale, shift = scale * weight, shift * weight
+    if bias is not None:
+        shift = shift + bias
+    return x * scale.to(x).view(shape) + shift.to(x).view(shape)
+
+
+@contextmanager
+def unsynchronised(model: nn.Module, quiet: bool) -> Iterator[None]:
+    """While open and `quiet`, gradients are only added up, not yet averaged over the processes."""
+    with model.no_sync() if quiet and isinstance(model, DistributedDataParallel) else nullcontext():
+        yield

@@ -34,7 +34,6 @@ from fullconv.training.runlog import Event, append
 from fullconv.training.state import STATE, Progress, load_state, save_state
 from fullconv.training.world import World, join_world
 
-
 RANDOM_START = (
     "the backbone starts from random weights; --backbone-weights pretrained, or a file, learns faster"
 )

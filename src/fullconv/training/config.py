@@ -33,6 +33,7 @@ class TrainConfig(FcnOptions):
     fusion: Literal["early", "late"] = "early"
 
     epochs: int = Field(default=50, ge=1)
+    patience: int | None = Field(default=None, ge=1)
     val_every: int = Field(default=1, ge=1)
     keep_epochs: int = Field(default=2, ge=1)
     save_minutes: float = Field(default=10.0, gt=0)
@@ -48,10 +49,12 @@ class TrainConfig(FcnOptions):
     optimizer: Literal["adamw", "sgd"] = "adamw"
     lr: float = Field(default=1e-3, gt=0)
     head_lr_factor: float = Field(default=1.0, gt=0)
+    layer_decay: float = Field(default=1.0, gt=0, le=1)
+    freeze: Literal["none", "backbone"] = "none"
     weight_decay: float = Field(default=1e-2, ge=0)
     momentum: float = Field(default=0.9, ge=0, lt=1)
     bias_lr_factor: float = Field(default=1.0, gt=0)
-    schedule: Literal["poly", "one-cycle", "constant"] = "poly"
+    schedule: Literal["poly", "cosine", "one-cycle", "constant"] = "poly"
     warmup: float = Field(default=0.05, ge=0, lt=1)
     clip: float | None = Field(default=1.0, gt=0)
     ema: float | None = Field(default=None, gt=0, lt=1)
@@ -64,6 +67,7 @@ class TrainConfig(FcnOptions):
     label_smoothing: float = Field(default=0.0, ge=0, lt=1)
 
     seed: int = Field(default=0, ge=0)
+    deterministic: bool = False
     device: str = "auto"
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     workers: int = Field(default=2, ge=0)

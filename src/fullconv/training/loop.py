@@ -78,6 +78,8 @@ def run_epochs(run: Run, stopped: Callable[[], bool]) -> Iterator[Event]:
     window_began, window_step = time.monotonic(), progress.step
 
     for step in range(progress.step, run.num_steps):
+        if config.patience is not None and progress.epochs_since_best >= config.patience:
+            break
         pictures, labels, indices = next(loader)
         # Dropout and stochastic depth draw from the global generator: of step and process, so that resuming repeats it.
         torch.manual_seed(config.seed * 1_000_003 + step + (run.world.rank << 40))
@@ -144,6 +146,9 @@ def finish_epoch(run: Run, began: float) -> Event:
         "kind": "epoch", "epoch": epoch, "step": progress.step, "train_loss": progress.epoch_loss / run.steps_per_epoch,
         "seconds": time.monotonic() - began, "val": figures, "best": best,
     }  # fmt: skip
+    progress.epochs_since_best = (
+        0 if best or figures is None else progress.epochs_since_best + config.val_every
+    )
     progress.best, progress.epoch_loss, progress.seconds = (
         max(progress.best, mean_iou),
         0.0,

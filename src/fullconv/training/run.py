@@ -1,5 +1,6 @@
 """A training run: what it works with, how it starts, and how it is reopened."""
 
+import os
 import platform
 import time
 from collections.abc import Generator
@@ -12,31 +13,26 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from fullconv.bundle import Architecture, load_bundle
+from fullconv.bundle import Architecture
 from fullconv.data.check import DataSummary, check_samples
 from fullconv.data.dataset import Dataset, open_dataset
 from fullconv.data.loading import steps_per_epoch
 from fullconv.data.samples import Sample
 from fullconv.devices import Precision, pick_precision
-from fullconv.download import answers
-from fullconv.errors import ConfigError, RunError
+from fullconv.errors import ConfigError
 from fullconv.labels import head_sizes
-from fullconv.models.backbones import pretrained_host
-from fullconv.models.build import MODELS, WITHOUT_PRETRAINED, preprocessing_for
+from fullconv.models.build import MODELS, preprocessing_for
 from fullconv.preprocessing import Preprocessing
 from fullconv.storage import clean, write_text_atomically
 from fullconv.training.average import WeightAverage
 from fullconv.training.config import TrainConfig, config_text
 from fullconv.training.facts import check_facts, facts_of
+from fullconv.training.initial import Start, build_network
 from fullconv.training.lock import lock
 from fullconv.training.optimizer import build_optimizer
 from fullconv.training.runlog import Event, append
 from fullconv.training.state import STATE, Progress, load_state, save_state
 from fullconv.training.world import World, join_world
-
-RANDOM_START = (
-    "the backbone starts from random weights; --backbone-weights pretrained, or a file, learns faster"
-)
 
 
 @dataclass
@@ -155,26 +151,31 @@ def open_run(
     """
     world = join_world(config.device, held)
     check_start(config, resume, world)
-    if resume and world.leads:
-        held.enter_context(lock(config.out))
+    if resume:
+        take_folder(config, resume, world, held)
     dataset, summary = yield from checked_data(config)
     config = completed(config, summary, world.device)
+    if config.deterministic:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        torch.use_deterministic_algorithms(True)
     torch.manual_seed(config.seed)
     architecture = config.architecture(sum(head_sizes(dataset.labels, dataset.heads)), dataset.num_channels)
     # A resumed run gets its weights from its state.
-    model, weights = (
-        (architecture.build(), config.backbone_weights) if resume else build_network(architecture, config)
+    start = (
+        Start(architecture.build(), config.backbone_weights)
+        if resume
+        else build_network(architecture, config, dataset.labels, dataset.heads)
     )
-    config = config.model_copy(update={"backbone_weights": weights, "backbone": architecture.backbone})
-    if weights == "none" and config.init_from is None and architecture.backbone != "none":
-        yield {"kind": "warning", "message": RANDOM_START}
+    found = {"backbone_weights": start.backbone_weights, "backbone": architecture.backbone}
+    config = config.model_copy(update=found)
+    for warning in start.warnings:
+        yield {"kind": "warning", "message": warning}
+    model = start.model
     model = model.to(world.device, memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
-    if world.leads:
-        if not resume:
-            config.out.mkdir(parents=True, exist_ok=True)
-            held.enter_context(lock(config.out))
-            check_start(config, resume, world)
-        clean(config.out)
+    if config.freeze == "backbone":
+        frozen(model).requires_grad_(False)
+    if not resume:
+        take_folder(config, resume, world, held)
     run = Run(
         config,
         dataset,
@@ -219,6 +220,29 @@ def checked_data(config: TrainConfig) -> Generator[Event, None, tuple[Dataset, D
     return dataset, summary
 
 
+def take_folder(config: TrainConfig, resume: bool, world: World, held: ExitStack) -> None:
+    """Makes the run folder this run's own, and clears it of what killed writers left."""
+    if world.leads:
+        config.out.mkdir(parents=True, exist_ok=True)
+        held.enter_context(lock(config.out))
+        check_start(config, resume, world)  # another may have come before
+        clean(config.out)
+
+
+def frozen(model: nn.Module) -> nn.Module:
+    """The part of a network that `freeze` keeps as it is.
+
+    Raises:
+        ConfigError: it has no backbone of its own name.
+    """
+    try:
+        return model.get_submodule("backbone")
+    except AttributeError:
+        raise ConfigError(
+            f"freeze is 'backbone', but a {type(model).__name__} has none apart; leave it away, or train fcn8s"
+        ) from None
+
+
 def check_start(config: TrainConfig, resume: bool, world: World) -> None:
     """Refuses what cannot be started, before anything is read."""
     state_file = config.out / "checkpoints" / STATE
@@ -252,45 +276,6 @@ def completed(config: TrainConfig, summary: DataSummary, device: torch.device) -
             "precision": pick_precision(config.precision, device),
         }
     )
-
-
-def build_network(architecture: Architecture, config: TrainConfig) -> tuple[nn.Module, str]:
-    """The network with the weights it starts from, and what "auto" weights turned out to be."""
-    if config.init_from is not None:
-        return initialised(architecture, config.init_from), "none"
-    if config.backbone_weights != "auto":
-        return architecture.build(config.backbone_weights), config.backbone_weights
-    # Asked first, because libraries retry for half a minute.
-    if architecture.model not in WITHOUT_PRETRAINED and answers(pretrained_host(architecture.backbone)):
-        try:
-            return architecture.build("pretrained"), "pretrained"
-        except RunError:
-            torch.manual_seed(config.seed)
-    return architecture.build(), "none"
-
-
-def initialised(architecture: Architecture, init_from: str) -> nn.Module:
-    """A network that takes from another model every tensor of the same name and shape."""
-    source = load_bundle(init_from)
-    found = source.manifest.architecture.backbone
-    if found != architecture.backbone:
-        raise ConfigError(
-            f"--init {init_from} has the backbone {found}, not {architecture.backbone}; give --backbone {found}"
-        )
-    model = architecture.build()
-    own = model.state_dict()
-    fitting = {
-        name: tensor
-        for name, tensor in source.model.state_dict().items()
-        if name in own and own[name].shape == tensor.shape
-    }
-    if not fitting:
-        raise ConfigError(
-            f"--init {init_from} is a {source.manifest.architecture.model}, of which no layer fits {architecture.model}; "
-            "start from a model of the same family"
-        )
-    model.load_state_dict(fitting, strict=False)
-    return model
 
 
 def start_record(run: Run) -> Event:

@@ -25,6 +25,7 @@ class Progress:
         epoch_loss: sum of the losses of the current epoch's steps so far.
         best: the best validation mean IU so far, 0..1; -1 before the first.
         seconds: training time so far.
+        epochs_since_best: epochs without a better mean IU.
         skipped: the last steps in a row whose loss was not finite.
     """
 
@@ -33,6 +34,7 @@ class Progress:
     best: float = -1.0
     seconds: float = 0.0
     skipped: int = 0
+    epochs_since_best: int = 0
 
 
 def save_state(

@@ -32,6 +32,8 @@ def training_step(run: Run, pictures: Tensor, labels: Tensor, weight: Tensor, lr
     """
     config = run.config
     run.model.train()
+    if config.freeze == "backbone":
+        run.model.get_submodule("backbone").eval()
     set_learning_rate(run.optimizer, lr)
     # What normalisation counts is spoilt by a forward pass that comes to nan.
     buffers = {name: buffer.clone() for name, buffer in run.model.named_buffers()}

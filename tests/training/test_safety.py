@@ -17,7 +17,7 @@ from fullconv import storage
 from fullconv.data.dataset import open_dataset
 from fullconv.data.scenes import write_scenes
 from fullconv.errors import ConfigError, RunError, StorageError
-from fullconv.training import facts, step
+from fullconv.training import facts, loop, step
 from fullconv.training.config import TrainConfig
 from fullconv.training.loop import train
 from fullconv.training.state import STATE, read_state
@@ -225,3 +225,26 @@ def test_a_run_without_finite_losses_is_ended(scenes, tmp_path, monkeypatch):
     spoilt(monkeypatch, set(range(3, 1000)))
     with pytest.raises(RunError, match="the loss is nan at step 13, as at 9 steps before; lower --lr"):
         list(train(config(scenes, tmp_path / "run", non_finite="skip", epochs=20)))
+
+
+def test_patience_ends_a_run_that_no_longer_gains(scenes, tmp_path, monkeypatch):
+    figures = iter([0.5, 0.6, 0.6, 0.55, 0.9])
+    genuine = loop.validate
+    monkeypatch.setattr(
+        loop, "validate", lambda run, epoch: genuine(run, epoch) | {"mean_iou": next(figures)}
+    )
+    events = list(train(config(scenes, tmp_path / "run", epochs=9, patience=2)))
+    assert [event["epoch"] for event in events if event["kind"] == "epoch"] == [1, 2, 3, 4]
+    assert events[-1]["kind"] == "end"
+    again = list(train(config(scenes, tmp_path / "run", epochs=9, patience=2), resume=True))
+    assert not [event for event in again if event["kind"] == "tick"]
+
+
+def test_a_frozen_backbone_stays_as_it_is(scenes, tmp_path):
+    list(train(config(scenes, tmp_path / "free", epochs=1)))
+    list(
+        train(config(scenes, tmp_path / "run", epochs=1, freeze="backbone", init_from=str(tmp_path / "free")))
+    )
+    before, after = tensors(tmp_path / "free"), tensors(tmp_path / "run")
+    names = [name for name in after if name.startswith("model.")]
+    assert {name.split(".")[1] for name in names if not torch.equal(before[name], after[name])} == {"score"}

@@ -12,8 +12,8 @@ def build_optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.Optimi
 
     Each group carries `lr_factor`, by which the schedule's learning rate is multiplied. What is fixed is left out.
     """
-    layers = list(dict.fromkeys(layer_of(name) for name, _ in model.named_parameters() if in_backbone(name)))
-    depths = {layer: depth for depth, layer in enumerate(reversed(layers))}
+    layers = dict.fromkeys(layer_of(name) for name, _ in model.named_parameters())
+    depths = {layer: depth for depth, layer in enumerate(reversed([layer for layer in layers if layer]))}
     groups: dict[tuple[float, bool], list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
         depth = depths.get(layer_of(name))
@@ -30,18 +30,14 @@ def build_optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.Optimi
     return torch.optim.AdamW(settings, lr=config.lr)
 
 
-def in_backbone(name: str) -> bool:
-    return "backbone" in name.split(".")
-
-
 def layer_of(name: str) -> str:
-    """The top module of the backbone that a parameter is in: "backbone.body.layer1"; of a list or the like its item.
+    """The layer of the backbone that a parameter is in: a module, or a block of a stage; "" for all else.
 
-    >>> layer_of("backbone.body.layer1.0.conv1.weight"), layer_of("backbone.body.conv1.weight"), layer_of("score.8.bias")
-    ('backbone.body.layer1.0', 'backbone.body.conv1.weight', 'score.8.bias')
+    >>> layer_of("backbone.body.layer1.0.conv1.weight"), layer_of("backbone.body.conv1.weight")
+    ('backbone.body.layer1.0', 'backbone.body.conv1')
     """
-    parts = name.split(".")
-    return ".".join(parts[: parts.index("backbone") + 4]) if "backbone" in parts else name
+    parts = name.split(".")[:-1]
+    return ".".join(parts[: parts.index("backbone") + 4]) if "backbone" in parts else ""
 
 
 def set_learning_rate(optimizer: torch.optim.Optimizer, lr: float) -> None:

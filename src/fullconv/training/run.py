@@ -155,23 +155,10 @@ def open_run(
         take_folder(config, resume, world, held)
     dataset, summary = yield from checked_data(config)
     config = completed(config, summary, world.device)
-    if config.deterministic:
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-        torch.use_deterministic_algorithms(True)
-    torch.manual_seed(config.seed)
-    architecture = config.architecture(sum(head_sizes(dataset.labels, dataset.heads)), dataset.num_channels)
-    # A resumed run gets its weights from its state.
-    start = (
-        Start(architecture.build(), config.backbone_weights)
-        if resume
-        else build_network(architecture, config, dataset.labels, dataset.heads)
-    )
-    found = {"backbone_weights": start.backbone_weights, "backbone": architecture.backbone}
-    config = config.model_copy(update=found)
+    config, architecture, start = started(config, dataset, resume)
     for warning in start.warnings:
         yield {"kind": "warning", "message": warning}
-    model = start.model
-    model = model.to(world.device, memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+    model = start.model.to(world.device, memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
     if config.freeze == "backbone":
         frozen(model).requires_grad_(False)
     if not resume:
@@ -200,6 +187,21 @@ def open_run(
         run.log(start_record(run))
     yield start_record(run)
     return run
+
+
+def started(config: TrainConfig, dataset: Dataset, resume: bool) -> tuple[TrainConfig, Architecture, Start]:
+    """The network at its first step, and the configuration with what was "auto" about it; a resumed run loads its weights."""
+    if config.deterministic:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        torch.use_deterministic_algorithms(True)
+    torch.manual_seed(config.seed)
+    architecture = config.architecture(sum(head_sizes(dataset.labels, dataset.heads)), dataset.num_channels)
+    if resume:
+        start = Start(architecture.build(), config.backbone_weights)
+    else:
+        start = build_network(architecture, config, dataset.labels, dataset.heads)
+    found = {"backbone_weights": start.backbone_weights, "backbone": architecture.backbone}
+    return config.model_copy(update=found), architecture, start
 
 
 def checked_data(config: TrainConfig) -> Generator[Event, None, tuple[Dataset, DataSummary]]:

@@ -102,34 +102,37 @@ def test_groups_of_the_optimiser():
     assert names["score.bias"] == (1.0, 0.0)
 
 
+class Damage:
+    """A whole state file, and what must not change when it is damaged."""
+
+    def __init__(self, folder):
+        self.model, self.optimizer = trained("adamw")
+        self.file = folder / "damaged.safetensors"
+        save_state(self.file, {"model": self.model}, self.optimizer, Progress(step=3), FACTS)
+        self.content = self.file.read_bytes()
+        self.before = {name: tensor.clone() for name, tensor in self.model.state_dict().items()}
+
+    def is_refused(self, place: int, bit: int) -> None:
+        damaged = bytearray(self.content)
+        damaged[place % len(damaged)] ^= 1 << bit
+        self.file.write_bytes(damaged)
+        with pytest.raises(BundleError, match="is damaged"):
+            load_state(self.file, {"model": self.model}, self.optimizer)
+        assert all(torch.equal(tensor, self.before[name]) for name, tensor in self.model.state_dict().items())
+
+
+@pytest.fixture(scope="module")
+def damage(tmp_path_factory):
+    return Damage(tmp_path_factory.mktemp("state"))
+
+
 @given(place=st.integers(0, 10**9), bit=st.integers(0, 7))
-def test_no_changed_bit_is_accepted(tmp_path_factory, place, bit):
-    """10,000 such files in `test_ten_thousand_damaged_states`."""
-    file, content = written(tmp_path_factory)
-    refused(file, content, place, bit)
+def test_no_changed_bit_is_accepted(damage, place, bit):
+    damage.is_refused(place, bit)
 
 
 @pytest.mark.slow
-def test_ten_thousand_damaged_states(tmp_path_factory):
-    file, content = written(tmp_path_factory)
+def test_no_changed_bit_is_accepted_in_ten_thousand_files(damage):
     generator = random.Random(0)
     for _ in range(10_000):
-        refused(file, content, generator.randrange(len(content)), generator.randrange(8))
-
-
-def written(tmp_path_factory):
-    model, optimizer = trained("adamw")
-    file = tmp_path_factory.getbasetemp() / "damaged.safetensors"
-    save_state(file, {"model": model}, optimizer, Progress(step=3), FACTS)
-    return file, file.read_bytes()
-
-
-def refused(file, content, place, bit):
-    damaged = bytearray(content)
-    damaged[place % len(content)] ^= 1 << bit
-    file.write_bytes(damaged)
-    model, optimizer = trained("adamw")
-    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    with pytest.raises(BundleError, match="is damaged"):
-        load_state(file, {"model": model}, optimizer)
-    assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
+        damage.is_refused(generator.randrange(len(damage.content)), generator.randrange(8))

@@ -248,3 +248,10 @@ def test_a_frozen_backbone_stays_as_it_is(scenes, tmp_path):
     before, after = tensors(tmp_path / "free"), tensors(tmp_path / "run")
     names = [name for name in after if name.startswith("model.")]
     assert {name.split(".")[1] for name in names if not torch.equal(before[name], after[name])} == {"score"}
+
+
+@pytest.mark.parametrize("options", [{"label_smoothing": 0.1}, {"loss_reduction": "sum"}])
+def test_options_that_another_loss_would_not_heed_are_refused(scenes, tmp_path, options):
+    with pytest.raises(ConfigError, match="belong to loss=cross_entropy; got loss=ohem"):
+        list(train(config(scenes, tmp_path / "run", loss="ohem", **options)))
+    assert not (tmp_path / "run").exists()

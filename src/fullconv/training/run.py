@@ -261,6 +261,10 @@ def check_start(config: TrainConfig, resume: bool, world: World) -> None:
             f"patches is {config.patches}, but model {config.model!r} learns from whole crops; leave patches away, or "
             "train --model patchwise"
         )
+    if config.loss != "cross_entropy" and (config.label_smoothing or config.loss_reduction == "sum"):
+        raise ConfigError(
+            f"label_smoothing and loss_reduction=sum belong to loss=cross_entropy; got loss={config.loss}; leave them away"
+        )
     if config.batch_size < world.size:
         raise ConfigError(
             f"the batch of {config.batch_size} pictures is for all {world.size} processes together; give at least one to each"

@@ -119,7 +119,7 @@ def test_a_run_that_was_killed_goes_on_to_the_same_bits(scenes, tmp_path):
         "--epochs",
         "4",
     ]
-    options += ["--batch-size", "2", "--precision", "fp32"]
+    options += ["--batch-size", "2", "--precision", "fp32", "--set", "save_minutes=0.001"]
     command = [sys.executable, "-c", "from fullconv.cli import main; main()", "train", str(scenes), *options]
     began = time.monotonic()
     subprocess.run([*command, "--out", tmp_path / "whole"], check=True, capture_output=True)
@@ -133,7 +133,7 @@ def test_a_run_that_was_killed_goes_on_to_the_same_bits(scenes, tmp_path):
             [*command, "--out", out, *resume], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
         try:
-            if process.wait(timeout=whole * (0.5 + 0.06 * attempt)) == 0:
+            if process.wait(timeout=whole * (0.85 + 0.04 * attempt)) == 0:
                 break
         except subprocess.TimeoutExpired:
             process.kill()

@@ -56,10 +56,6 @@ class Architecture(FcnOptions):
             self.fcn_options,
         )
 
-    @property
-    def fcn_options(self) -> FcnOptions:
-        return FcnOptions(**{name: getattr(self, name) for name in FcnOptions.model_fields})
-
 
 class ClassEntry(BaseModel):
     model_config = ConfigDict(extra="forbid")

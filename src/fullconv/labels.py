@@ -61,8 +61,9 @@ class LabelSet:
         >>> LabelSet.from_names(["a", "b", "c"]).shares([1, 3, 0])
         {'b': 0.75, 'a': 0.25}
         """
+        total = float(sum(counts))
         order = sorted(range(self.num_classes), key=lambda index: -counts[index])
-        return {self.names[index]: float(counts[index] / sum(counts)) for index in order if counts[index]}
+        return {self.names[index]: float(counts[index] / total) for index in order if counts[index]}
 
     @classmethod
     def from_names(cls, names: list[str] | tuple[str, ...]) -> "LabelSet":

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from calling import call
 from PIL import Image
 
 from fullconv.cli import main
@@ -22,17 +23,6 @@ SMALL = [
     "--workers",
     "0",
 ]
-
-
-def call(capsys, *args: object) -> tuple[int, str, str]:
-    """Exit code, stdout and stderr of one call."""
-    with pytest.raises(SystemExit) as stop:
-        main([str(arg) for arg in args])
-    captured = capsys.readouterr()
-    code = stop.value.code or 0
-    assert isinstance(code, int)
-    assert "Traceback" not in captured.err
-    return code, captured.out, captured.err
 
 
 def fails(capsys, *args: object) -> str:

@@ -5,9 +5,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from calling import call
 
 from fullconv.bundle import Architecture, save_bundle
-from fullconv.cli import main
 from fullconv.data.dataset import open_dataset
 from fullconv.data.scenes import write_scenes
 from fullconv.labels import Head, LabelSet
@@ -27,16 +27,6 @@ def save(folder: Path, labels: LabelSet, heads: tuple[Head, ...]) -> Path:
     state = architecture.build().state_dict()
     save_bundle(folder, state, architecture, labels, Preprocessing(), trained={}, metrics={}, heads=heads)
     return folder
-
-
-def call(capsys, *args: object) -> tuple[int, str, str]:
-    with pytest.raises(SystemExit) as stop:
-        main([str(arg) for arg in args])
-    captured = capsys.readouterr()
-    code = stop.value.code or 0
-    assert isinstance(code, int)
-    assert "Traceback" not in captured.err
-    return code, captured.out, captured.err
 
 
 def test_one_head_is_measured_with_its_ceiling_and_with_the_crf(capsys, scenes, tmp_path):

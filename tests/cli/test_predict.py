@@ -5,22 +5,13 @@ import json
 import numpy as np
 import pytest
 import torch
+from calling import call
 from PIL import Image
 
 import fullconv
 from fullconv.bundle import Architecture, save_bundle
-from fullconv.cli import main
 from fullconv.labels import LabelSet
 from fullconv.preprocessing import Preprocessing
-
-
-def call(capsys, *args: object) -> tuple[int, str, str]:
-    """Exit code, stdout and stderr of one call."""
-    with pytest.raises(SystemExit) as stop:
-        main([str(arg) for arg in args])
-    captured = capsys.readouterr()
-    assert "Traceback" not in captured.err
-    return int(stop.value.code or 0), captured.out, captured.err
 
 
 @pytest.fixture(scope="module")

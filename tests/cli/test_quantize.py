@@ -5,11 +5,11 @@ import json
 import numpy as np
 import pytest
 import torch
+from calling import call
 from PIL import Image
 
 import fullconv
 from fullconv.bundle import Architecture, save_bundle
-from fullconv.cli import main
 from fullconv.data.dataset import open_dataset
 from fullconv.data.scenes import write_scenes
 from fullconv.labels import LabelSet
@@ -37,14 +37,6 @@ def save(folder, labels: LabelSet, model: str = "fcn32s", backbone: str = "test_
     state = architecture.build().state_dict()
     save_bundle(folder, state, architecture, labels, Preprocessing(), trained={}, metrics={})
     return folder
-
-
-def call(capsys, *args: object) -> tuple[int, str, str]:
-    with pytest.raises(SystemExit) as stop:
-        main([str(arg) for arg in args])
-    captured = capsys.readouterr()
-    assert "Traceback" not in captured.err
-    return int(stop.value.code or 0), captured.out, captured.err
 
 
 def test_from_float_to_masks(capsys, scenes, tmp_path):

@@ -76,15 +76,6 @@ def test_gradients_are_those_of_differences(loss):
     assert torch.autograd.gradcheck(lambda x: loss(x, labels, weight=weight), logits)
 
 
-@pytest.mark.parametrize("loss", [focal, ohem])
-def test_void_alone_is_zero_with_zero_gradient(loss):
-    logits = torch.randn(1, 3, 2, 2, requires_grad=True)
-    value = loss(logits, torch.full((1, 2, 2), 255))
-    value.backward()
-    assert value.item() == 0
-    assert not logits.grad.any()
-
-
 def test_options_out_of_range_are_refused():
     logits, labels, _ = batch(0, (1, 2, 2, 2))
     with pytest.raises(InputError, match="focal got gamma -1"):

@@ -51,6 +51,11 @@ class FcnOptions(BaseModel):
     score_relu: bool = False
     hidden_channels: int = Field(default=0, ge=0, le=4096)
 
+    @property
+    def fcn_options(self) -> "FcnOptions":
+        """These alone, of what may list more."""
+        return FcnOptions(**{name: getattr(self, name) for name in FcnOptions.model_fields})
+
 
 class FCN(nn.Module):
     """A fully convolutional network of a given stride.

@@ -82,7 +82,7 @@ class TrainConfig(FcnOptions):
             num_classes=num_classes,
             in_channels=in_channels,
             fusion=self.fusion,
-            **{name: getattr(self, name) for name in FcnOptions.model_fields},
+            **self.fcn_options.model_dump(),
         )
 
 

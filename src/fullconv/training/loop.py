@@ -137,7 +137,7 @@ def skipped(run: Run, step: int, loss: float, names: list[str]) -> Event:
 
 def finish_epoch(run: Run, began: float) -> Event:
     """Validates, and saves a bundle of this epoch, `last`, `best` where it is the best, and the state."""
-    config, progress, checkpoints = run.config, run.progress, run.config.out / "checkpoints"
+    config, progress = run.config, run.progress
     epoch = progress.step // run.steps_per_epoch
     figures = validate(run, epoch) if epoch % config.val_every == 0 or epoch == config.epochs else None
     mean_iou = -1.0 if figures is None else figures["mean_iou"] or 0.0
@@ -155,14 +155,23 @@ def finish_epoch(run: Run, began: float) -> Event:
         record["seconds"],
     )
 
-    checkpoints.mkdir(parents=True, exist_ok=True)
+    if run.world.leads:
+        save_bundles(run, epoch, figures or {}, best)
+    run.save_state()
+    run.log(record)
+    return record
+
+
+def save_bundles(run: Run, epoch: int, figures: Event, best: bool) -> None:
+    """The network of an epoch under its number, as `last`, and as `best` where it is; the oldest numbers go."""
+    checkpoints = run.config.out / "checkpoints"
     trained = {
         "data": run.dataset.name,
         "epoch": epoch,
-        "epochs": config.epochs,
-        "seconds": round(progress.seconds, 1),
+        "epochs": run.config.epochs,
+        "seconds": round(run.progress.seconds, 1),
     }
-    for name in (f"epoch_{epoch:04d}", "last", *(["best"] if best else [])) if run.world.leads else ():
+    for name in (f"epoch_{epoch:04d}", "last", *(["best"] if best else [])):
         save_bundle(
             checkpoints / name,
             run.judged.state_dict(),
@@ -170,15 +179,12 @@ def finish_epoch(run: Run, began: float) -> Event:
             run.dataset.labels,
             run.preprocessing,
             trained=trained,
-            metrics=figures or {},
+            metrics=figures,
             heads=run.dataset.heads,
             extra=run.dataset.extra,
         )
-    for old in sorted(checkpoints.glob("epoch_*"))[: -config.keep_epochs] if run.world.leads else ():
+    for old in sorted(checkpoints.glob("epoch_*"))[: -run.config.keep_epochs]:
         shutil.rmtree(old)
-    run.save_state()
-    run.log(record)
-    return record
 
 
 def validate(run: Run, epoch: int) -> Event:

@@ -7,6 +7,7 @@ from collections.abc import Generator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 
@@ -93,7 +94,7 @@ class Run:
             check_facts(self.config.out, facts, self.facts)
         self.progress, self.saved = progress, time.monotonic()
 
-    @property
+    @cached_property
     def facts(self) -> dict[str, str]:
         return facts_of(self.train_samples, self.device, self.world.size)
 
@@ -127,11 +128,11 @@ class Run:
     def num_steps(self) -> int:
         return self.config.epochs * self.steps_per_epoch
 
-    @property
+    @cached_property
     def train_samples(self) -> tuple[Sample, ...]:
         return self.dataset.split(self.config.train_split)
 
-    @property
+    @cached_property
     def val_samples(self) -> tuple[Sample, ...]:
         return self.dataset.split(self.config.val_split)
 

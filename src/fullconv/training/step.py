@@ -38,10 +38,11 @@ def training_step(run: Run, pictures: Tensor, labels: Tensor, weight: Tensor, lr
     # What normalisation counts is spoilt by a forward pass that comes to nan.
     buffers = {name: buffer.clone() for name, buffer in run.model.named_buffers()}
     labels = labels.to(run.device)
-    norms = run.world.sum(pixel_weights(run, labels, weight))
     run.optimizer.zero_grad(set_to_none=True)
     size = config.micro_batch or len(pictures)
     parts = list(zip(pictures.split(size), labels.split(size), strict=True))
+    norms = [pixel_weights(run, some_labels, weight) for _, some_labels in parts]
+    whole = run.world.sum(torch.stack(norms).sum(0)).clamp(min=torch.finfo(torch.float32).tiny)
     total = torch.zeros((), device=run.device)
     for index, (some_pictures, some_labels) in enumerate(parts):
         with unsynchronised(run.shared, index + 1 < len(parts)), run.world.as_one():
@@ -49,8 +50,7 @@ def training_step(run: Run, pictures: Tensor, labels: Tensor, weight: Tensor, lr
                 logits, truth = logits_and_labels(
                     run, run.preprocessing(some_pictures, run.device), some_labels
                 )
-            share = pixel_weights(run, truth, weight) / norms.clamp(min=torch.finfo(torch.float32).tiny)
-            loss = heads_loss(run, logits, truth, weight, share)
+            loss = heads_loss(run, logits, truth, weight, norms[index] / whole)
             total += loss.detach()
             # Gradients are averaged over the processes; the loss is a sum over them.
             (loss * run.world.size).backward()

@@ -1,5 +1,9 @@
 """Devices and precision."""
 
+import platform
+import subprocess
+import sys
+
 import pytest
 import torch
 
@@ -40,3 +44,24 @@ def test_precision_can_be_chosen():
 def test_autocast(precision, dtype):
     with autocast(CPU, precision):
         assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == dtype
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="the C library is not glibc")
+def test_what_is_freed_is_kept_for_the_next_tensor():
+    code = """if True:
+        import resource, torch
+        from fullconv.devices import keep_freed_memory
+
+        def pages():
+            torch.ones(1 << 22)  # is freed again; 16 MB in 4096 pages
+            before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+            for _ in range(4):
+                torch.ones(1 << 24)
+            return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+        print(pages(), keep_freed_memory(), pages() - pages(), pages())
+    """
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    taken, kept, _, again = run.stdout.split()
+    assert kept == "True"
+    assert int(again) < 100 < int(taken)

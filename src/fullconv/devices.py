@@ -1,5 +1,7 @@
 """Where to compute, and in which precision."""
 
+import ctypes
+import platform
 from typing import Literal
 
 import torch
@@ -8,6 +10,22 @@ from fullconv.errors import ConfigError
 
 Precision = Literal["fp32", "bf16", "int8"]
 """What convolutions are computed in."""
+
+M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4
+"""Of glibc's malloc.h."""
+
+
+def keep_freed_memory() -> bool:
+    """Has the C library keep what is freed for the next tensors, where it is glibc.
+
+    By itself it gives each large block back to the system and takes it anew, page by page, at every layer of every step: a
+    third of a training step's time on a CPU (benchmarks/training.py). The process then stays as large as it once was.
+
+    Returns:
+        Whether it will.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if platform.libc_ver()[0] == "glibc" else None
+    return mallopt is not None and bool(mallopt(M_MMAP_MAX, 0) and mallopt(M_TRIM_THRESHOLD, -1))
 
 
 def pick_device(name: str = "auto") -> torch.device:

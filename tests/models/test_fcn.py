@@ -49,8 +49,8 @@ def shifted_pair(
     return here[..., shift:], there[..., :-shift]
 
 
-def check_shift(name: str, backbone: str, residues: list[int] | range) -> None:
-    model = network(name, backbone).double()
+def check_shift(name: str, backbone: str, residues: list[int] | range, **options: object) -> None:
+    model = network(name, backbone, **options).double()
     reach = max(int(rows.receptive_field) for rows, _ in model.backbone.geometry_hw.values()) // 2 + 64
     width = 2 * reach + 64
     canvas = torch.randn(1, 3, 9, width + 64, dtype=torch.float64, generator=torch.Generator().manual_seed(5))
@@ -288,7 +288,7 @@ def test_a_hidden_layer_stands_before_the_scores():
     features = torch.randn(1, model.backbone.channels[8], 5, 7)
     want = model.score["8"][3](torch.relu(model.score["8"][1](model.score["8"][0](features))))
     torch.testing.assert_close(model.scored({8: features}, 8), want)
-    check_shift("fcn8s", "test_resnet", [1])
+    check_shift("fcn8s", "test_resnet", [1], hidden_channels=6)
 
 
 def test_tiles_of_a_network_with_hidden_layers_are_exact():

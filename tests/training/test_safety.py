@@ -227,16 +227,18 @@ def test_a_run_without_finite_losses_is_ended(scenes, tmp_path, monkeypatch):
         list(train(config(scenes, tmp_path / "run", non_finite="skip", epochs=20)))
 
 
-def test_patience_ends_a_run_that_no_longer_gains(scenes, tmp_path, monkeypatch):
-    figures = iter([0.5, 0.6, 0.6, 0.55, 0.9])
+@pytest.mark.parametrize(("val_every", "epochs"), [(1, 4), (2, 6)])
+def test_patience_ends_a_run_that_no_longer_gains(scenes, tmp_path, monkeypatch, val_every, epochs):
+    figures = iter([0.5, 0.6, 0.6, 0.55, 0.9] if val_every == 1 else [0.5, 0.6, 0.6, 0.9])
     genuine = loop.validate
     monkeypatch.setattr(
         loop, "validate", lambda run, epoch: genuine(run, epoch) | {"mean_iou": next(figures)}
     )
-    events = list(train(config(scenes, tmp_path / "run", epochs=9, patience=2)))
-    assert [event["epoch"] for event in events if event["kind"] == "epoch"] == [1, 2, 3, 4]
+    asked = config(scenes, tmp_path / "run", epochs=9, patience=2, val_every=val_every)
+    events = list(train(asked))
+    assert [event["epoch"] for event in events if event["kind"] == "epoch"] == [*range(1, epochs + 1)]
     assert events[-1]["kind"] == "end"
-    again = list(train(config(scenes, tmp_path / "run", epochs=9, patience=2), resume=True))
+    again = list(train(asked, resume=True))
     assert not [event for event in again if event["kind"] == "tick"]
 
 

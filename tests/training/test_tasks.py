@@ -80,6 +80,8 @@ def test_patches(tmp_path):
     assert losses[0] == losses[1]
     with pytest.raises(ConfigError, match="patches is 16, but model 'fcn8s' learns from whole crops"):
         list(train(config(data, tmp_path / "b", patches=16)))
+    with pytest.raises(ConfigError, match="patches are learnt from in one pass; leave micro_batch away"):
+        list(train(config(data, tmp_path / "c", **options, micro_batch=2)))
 
 
 def test_an_unnormalised_loss_is_the_sum_over_pixels(tmp_path):

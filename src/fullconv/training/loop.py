@@ -146,9 +146,8 @@ def finish_epoch(run: Run, began: float) -> Event:
         "kind": "epoch", "epoch": epoch, "step": progress.step, "train_loss": progress.epoch_loss / run.steps_per_epoch,
         "seconds": time.monotonic() - began, "val": figures, "best": best,
     }  # fmt: skip
-    progress.epochs_since_best = (
-        0 if best or figures is None else progress.epochs_since_best + config.val_every
-    )
+    if figures is not None:
+        progress.epochs_since_best = 0 if best else progress.epochs_since_best + config.val_every
     progress.best, progress.epoch_loss, progress.seconds = (
         max(progress.best, mean_iou),
         0.0,

@@ -19,7 +19,7 @@ from fullconv.data.check import DataSummary, check_samples
 from fullconv.data.dataset import Dataset, open_dataset
 from fullconv.data.loading import steps_per_epoch
 from fullconv.data.samples import Sample
-from fullconv.devices import Precision, pick_precision
+from fullconv.devices import Precision, keep_freed_memory, pick_precision
 from fullconv.errors import ConfigError
 from fullconv.labels import head_sizes
 from fullconv.models.build import MODELS, preprocessing_for
@@ -152,6 +152,8 @@ def open_run(
     """
     world = join_world(config.device, held)
     check_start(config, resume, world)
+    if world.device.type == "cpu":
+        keep_freed_memory()
     if resume:
         take_folder(config, resume, world, held)
     dataset, summary = yield from checked_data(config)
@@ -261,6 +263,10 @@ def check_start(config: TrainConfig, resume: bool, world: World) -> None:
         raise ConfigError(
             f"patches is {config.patches}, but model {config.model!r} learns from whole crops; leave patches away, or "
             "train --model patchwise"
+        )
+    if config.patches is not None and config.micro_batch is not None:
+        raise ConfigError(
+            "patches are learnt from in one pass; leave micro_batch away, or give fewer patches"
         )
     if config.loss != "cross_entropy" and (config.label_smoothing or config.loss_reduction == "sum"):
         raise ConfigError(

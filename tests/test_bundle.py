@@ -132,7 +132,7 @@ def test_best_comes_before_last(saved, tmp_path):
 
 
 def test_what_is_not_there_is_said(tmp_path):
-    with pytest.raises(BundleError, match=r"no model at .*nowhere; expected a run folder or a bundle folder"):
+    with pytest.raises(BundleError, match=r"no model at .*nowhere; expected a run folder, a bundle folder"):
         load_bundle(tmp_path / "nowhere")
     with pytest.raises(BundleError, match=r"holds no model: neither model\.json nor checkpoints/best"):
         load_bundle(tmp_path)

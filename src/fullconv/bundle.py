@@ -7,6 +7,7 @@ weights, and ends with a digest of itself: a bundle that was changed by accident
 import hashlib
 import json
 from collections.abc import Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal
 
@@ -25,6 +26,9 @@ from fullconv.preprocessing import Preprocessing
 from fullconv.storage import replaced_folder
 
 MANIFEST, WEIGHTS = "model.json", "model.safetensors"
+
+BUILT_IN = Path(__file__).with_name("builtin")
+"""Where the models that come with the package lie, each a bundle."""
 
 
 class Architecture(FcnOptions):
@@ -167,7 +171,7 @@ def digest(content: dict[str, Any]) -> str:
 
 
 def find_bundle(model: str | Path) -> Path:
-    """The bundle folder that `model` names: itself, or of a run folder the best checkpoint, else the last.
+    """The bundle folder that `model` names: itself; of a run folder the best checkpoint, else the last; or a built-in model.
 
     Raises:
         BundleError: there is none.
@@ -178,18 +182,29 @@ def find_bundle(model: str | Path) -> Path:
     for place in places:
         if (place / MANIFEST).is_file():
             return place
+    if str(model) in built_in_names():
+        return BUILT_IN / model
     if not folder.exists():
-        raise BundleError(f"no model at {model}; expected a run folder or a bundle folder")
+        near = get_close_matches(str(model), built_in_names(), n=1)
+        hint = f"; did you mean the built-in {near[0]!r}?" if near else ""
+        raise BundleError(
+            f"no model at {model}{hint}; expected a run folder, a bundle folder, or one of {', '.join(built_in_names())}"
+        )
     raise BundleError(
         f"{model} holds no model: neither {MANIFEST} nor checkpoints/best; train one with 'fullconv train'"
     )
+
+
+def built_in_names() -> list[str]:
+    """The models that come with the package."""
+    return sorted(manifest.parent.name for manifest in BUILT_IN.glob(f"*/{MANIFEST}"))
 
 
 def load_bundle(model: str | Path, for_prediction: bool = False) -> Bundle:
     """Reads and checks a bundle, and builds its network on the CPU.
 
     Args:
-        model: a run folder or a bundle folder.
+        model: a run folder, a bundle folder or the name of a built-in model.
         for_prediction: the network starts quicker, but has no modules of the backbone's library and cannot be trained.
 
     Raises:

@@ -145,6 +145,7 @@ def evaluate(
     seen: Callable[[int, np.ndarray, np.ndarray, np.ndarray], None] | None = None,
     heads: Sequence[Head] = (),
     refine: Refine = "none",
+    ids: np.ndarray | None = None,
 ) -> Evaluation:
     """Predicts every sample at its native size and counts, over the whole split, what was taken for what.
 
@@ -157,6 +158,8 @@ def evaluate(
         seen: called after each sample with (index, picture, predicted label map, truth), of the first head.
         heads: the further labellings, in the order of `Sample.head_masks`.
         refine: "crf" lets a dense CRF refine the logits; measured with and without in one pass.
+        ids: (K,) uint8 what each of the model's classes is called in `labels`, where it knows fewer or in another order; for
+            models of one head.
 
     Raises:
         PictureError, DataError: a file that cannot be used, named.
@@ -166,7 +169,8 @@ def evaluate(
     def labelled(read: tuple[np.ndarray, np.ndarray]) -> Labelled:
         picture, truths = read
         score_map = picture_score_map(model, picture, preprocessing, device, precision)
-        return picture, truths, labels_of(evaluation, picture, score_map)
+        label_maps = labels_of(evaluation, picture, score_map)
+        return picture, truths, label_maps if ids is None else [ids[label_map] for label_map in label_maps]
 
     was_training = model.training
     model.eval()
@@ -210,7 +214,8 @@ def labels_of(evaluation: Evaluation, picture: np.ndarray, score_map: ScoreMap) 
         picture: (H, W, C) uint8, RGB first.
         score_map: of the sum of the heads' K, one head after the other.
     """
-    parts = score_map.split([each.head.labels.num_classes for each in evaluation.heads])
+    sizes = [each.head.labels.num_classes for each in evaluation.heads]
+    parts = score_map.split(sizes) if len(sizes) > 1 else [score_map]
     label_maps = [part.labels().cpu().numpy() for part in parts]
     if evaluation.heads[0].unrefined is None:
         return label_maps

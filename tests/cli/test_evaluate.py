@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from calling import call
 
-from fullconv.bundle import Architecture, save_bundle
+from fullconv.bundle import Architecture, load_bundle, save_bundle
 from fullconv.data.dataset import open_dataset
 from fullconv.data.scenes import write_scenes
 from fullconv.labels import Head, LabelSet
@@ -53,6 +53,34 @@ def test_one_head_is_measured_with_its_ceiling_and_with_the_crf(capsys, scenes, 
     assert code == 0
     assert f"of at most {100 * figures['stride_ceiling']['16']:.1f} at stride 16" in out
     assert "CRF: mean IU" in out
+
+
+def test_classes_are_found_by_name(capsys, scenes, tmp_path):
+    dataset = open_dataset(scenes)
+    plain = save(tmp_path / "plain", dataset.labels, ())
+    want = json.loads(call(capsys, "evaluate", plain, scenes, "--json")[1])
+
+    bundle, order = load_bundle(plain), [2, 0, *range(3, dataset.labels.num_classes), 1]
+    state = bundle.model.state_dict()
+    shuffled = {
+        name: tensor[order] if name.startswith("score.") else tensor for name, tensor in state.items()
+    }
+    names = LabelSet.from_names([dataset.labels.names[index] for index in order])
+    save_bundle(tmp_path / "shuffled", shuffled, bundle.manifest.architecture, names, Preprocessing(), {}, {})
+    got = json.loads(call(capsys, "evaluate", tmp_path / "shuffled", scenes, "--json")[1])
+    assert got == want
+
+    fewer = LabelSet.from_names(dataset.labels.names[:2])
+    code, out, _ = call(capsys, "evaluate", save(tmp_path / "fewer", fewer, ()), scenes, "--json")
+    assert code == 0
+    accuracies = [figures["accuracy"] for figures in json.loads(out)["per_class"].values()]
+    assert not any(accuracies[2:])
+    assert any(accuracies[:2])
+
+    other = save(tmp_path / "other", LabelSet.from_names(["moon", dataset.labels.names[0]]), ())
+    code, out, err = call(capsys, "evaluate", other, scenes)
+    assert (code, out) == (1, "")
+    assert f"{other} knows the class 'moon', which {scenes} does not have ({dataset.labels.names[0]}, " in err
 
 
 def test_two_heads_have_two_tables(capsys, scenes, tmp_path):

@@ -80,7 +80,12 @@ def test_other_classes_and_other_models_are_refused(capsys, scenes, tmp_path):
     model = save(tmp_path / "other", LabelSet.from_names(["a", "b"]))
     code, _, err = call(capsys, "quantize", model, scenes)
     assert code == 1
-    assert "knows 2 classes" in err
+    assert "knows the class 'a', which" in err
+    names = open_dataset(scenes).labels.names
+    model = save(tmp_path / "fewer", LabelSet.from_names(names[:2]))
+    code, _, err = call(capsys, "quantize", model, scenes)
+    assert code == 1
+    assert f"{scenes} has more classes than {model}" in err
     model = save(tmp_path / "patchwise", open_dataset(scenes).labels, "patchwise", "none")
     code, _, err = call(capsys, "quantize", model, scenes)
     assert code == 1

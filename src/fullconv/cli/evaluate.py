@@ -38,9 +38,10 @@ def evaluate(
 ) -> None:
     """Measure MODEL on the masks of DATA, every picture at its own size.
 
-    MODEL is a run folder or a bundle folder. Figures are over the whole split: one confusion matrix, in which void pixels do
-    not count. A class that neither the masks nor the predictions hold is n/a and left out of the mean. Beside the mean IU
-    stands its ceiling: what the masks themselves would score if they were shrunk by the network's stride and enlarged again.
+    MODEL is a run folder, a bundle folder or a built-in model; its classes are found among those of DATA by name. Figures are
+    over the whole split: one confusion matrix, in which void pixels do not count. A class that neither the masks nor the
+    predictions hold is n/a and left out of the mean. Beside the mean IU stands its ceiling: what the masks themselves would
+    score if they were shrunk by the network's stride and enlarged again.
     """
     from fullconv.cli.console import print_json, progress_bar, say
     from fullconv.data.dataset import open_dataset
@@ -51,7 +52,7 @@ def evaluate(
     segmenter = load(model, device, precision)
     dataset = open_dataset(data)
     samples = dataset.split(split)
-    same_classes(segmenter.labels.names, dataset.labels.names, model, data)
+    ids = ids_by_name(segmenter.labels.names, dataset.labels.names, model, data)
     num_further = int(segmenter.model.num_classes) - segmenter.labels.num_classes  # pyright: ignore[reportArgumentType]
     heads = scored_heads(num_further, dataset.heads, model, data)
     with progress_bar("pictures") as bar:
@@ -66,10 +67,11 @@ def evaluate(
             seen=lambda *_: bar.advance(task),
             heads=heads,
             refine="crf" if refine == "crf" else "none",
+            ids=ids,
         )
     figures = evaluation.summary(split)
     if out is not None:
-        write_evaluation(out, figures, evaluation.shown, segmenter.labels)
+        write_evaluation(out, figures, evaluation.shown, dataset.labels)
         say(f"written to {out}")
     if as_json:
         print_json(figures)
@@ -77,19 +79,26 @@ def evaluate(
         print(figures_table(figures))
 
 
-def same_classes(own: tuple[str, ...], found: tuple[str, ...], model: str, data: Path) -> None:
+def ids_by_name(own: tuple[str, ...], found: tuple[str, ...], model: str, data: Path) -> Any:
+    """(K,) uint8 the data set's id of each of the model's classes, by name; None where they are the same.
+
+    Raises:
+        DataError: the data set lacks one of them.
+    """
+    import numpy as np
+
     from fullconv.errors import DataError
 
     if own == found:
-        return
-    if len(own) != len(found):
+        return None
+    missing = [name for name in own if name not in found]
+    if missing:
+        names = ", ".join(found[:8]) + (", ..." if len(found) > 8 else "")
         raise DataError(
-            f"{model} knows {len(own)} classes, {data} has {len(found)}; evaluate on data with the same classes"
+            f"{model} knows the class {missing[0]!r}, which {data} does not have ({names}); expected data with at least the "
+            "model's classes, under the same names"
         )
-    first = next(i for i, names in enumerate(zip(own, found, strict=True)) if names[0] != names[1])
-    raise DataError(
-        f"class {first} is {own[first]!r} in {model} and {found[first]!r} in {data}; give both the same class list"
-    )
+    return np.array([found.index(name) for name in own], dtype=np.uint8)
 
 
 def scored_heads(num_further: int, heads: tuple[Any, ...], model: str, data: Path) -> tuple[Any, ...]:

@@ -31,8 +31,9 @@ def quantize(model: str, data: Path, pictures: int, as_json: bool) -> None:
     """
     from fullconv.bundle import load_bundle
     from fullconv.cli.console import print_json, progress_bar, say
-    from fullconv.cli.evaluate import same_classes
+    from fullconv.cli.evaluate import ids_by_name
     from fullconv.data.dataset import open_dataset
+    from fullconv.errors import DataError
     from fullconv.inference.engines.int8 import save_int8
     from fullconv.inference.engines.openvino_engine import OpenVinoEngine
     from fullconv.inference.engines.quantize import Calibration, compare, quantized, spread
@@ -40,7 +41,10 @@ def quantize(model: str, data: Path, pictures: int, as_json: bool) -> None:
 
     bundle, dataset = load_bundle(model, for_prediction=True), open_dataset(data)
     calibration, samples = spread(dataset.split("train"), pictures), dataset.split("val")
-    same_classes(bundle.labels.names, dataset.labels.names, model, data)
+    if ids_by_name(bundle.labels.names, dataset.labels.names, model, data) is not None:
+        raise DataError(
+            f"{data} has more classes than {model}, or in another order; expected the model's own"
+        )
     sizes = head_sizes(bundle.labels, bundle.heads)
     fp32 = OpenVinoEngine(bundle.model, "fp32")
     say(f"calibrating on {len(calibration)} training pictures")

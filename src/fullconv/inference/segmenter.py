@@ -251,7 +251,7 @@ def load(
     refine: str = "none",
     engine: str = "auto",
 ) -> Segmenter:
-    """A segmenter from a run folder or a bundle folder; the options are those of `Segmenter`.
+    """A segmenter from a run folder, a bundle folder or a built-in model's name; the options are those of `Segmenter`.
 
     Raises:
         BundleError: nothing there, incomplete or damaged.

@@ -29,7 +29,7 @@ from fullconv.evaluation import evaluate, picture_score_map, read_truths
 from fullconv.metrics import Scores
 from fullconv.preprocessing import Preprocessing
 from fullconv.training.config import TrainConfig
-from fullconv.training.run import Run, open_run
+from fullconv.training.run import opened
 from fullconv.training.step import training_step
 
 BACKBONES = ("resnet18", "torchvision/mobilenet_v2")
@@ -67,7 +67,8 @@ def training(dataset: Dataset, data: Path, crop_hw: tuple[int, int]) -> None:
                 data=data, out=Path(out) / "run", backbone=backbone, backbone_weights="none", crop=crop_hw,
                 batch_size=BATCH, device="cpu", precision="fp32",
             )  # fmt: skip
-            run = opened(config)
+            with ExitStack() as held:
+                run = opened(config, held, lambda event: None)
         weight = torch.ones(dataset.labels.num_classes)
         wall, processor = timed_twice(
             lambda run=run, weight=weight: training_step(run, pictures, labels, weight, 1e-3)
@@ -89,16 +90,6 @@ def loader_rate(samples: TrainingSet, workers: int) -> float:
     for _ in batches:
         pass
     return BATCH * num_batches / (time.perf_counter() - began)
-
-
-def opened(config: TrainConfig) -> Run:
-    with ExitStack() as held:
-        events = open_run(config, held)
-        while True:
-            try:
-                next(events)
-            except StopIteration as end:
-                return end.value
 
 
 def evaluation(

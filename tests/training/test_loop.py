@@ -19,7 +19,7 @@ from fullconv.data.scenes import write_scenes
 from fullconv.errors import ConfigError, DataError, RunError
 from fullconv.training.config import TrainConfig
 from fullconv.training.loop import train
-from fullconv.training.run import open_run
+from fullconv.training.run import opened
 
 
 @pytest.fixture(scope="module")
@@ -211,13 +211,7 @@ def test_a_loss_that_is_not_finite_names_the_pictures(scenes, tmp_path):
 def test_another_models_weights_start_a_run_with_other_classes(scenes, finished, tmp_path):
     """--init keeps what fits: the backbone, and scores only where the classes are as many."""
     with ExitStack() as held:
-        generator = open_run(config(scenes, tmp_path / "run", init_from=str(finished[0])), held)
-        while True:
-            try:
-                next(generator)
-            except StopIteration as stop:
-                run = stop.value
-                break
+        run = opened(config(scenes, tmp_path / "run", init_from=str(finished[0])), held, print)
     source = load_bundle(finished[0]).model.state_dict()
     for name, tensor in run.model.state_dict().items():
         assert torch.equal(tensor, source[name]), name

@@ -15,7 +15,7 @@ from fullconv.inference.segmenter import load
 from fullconv.labels import head_sizes
 from fullconv.training.config import TrainConfig
 from fullconv.training.loop import train
-from fullconv.training.run import open_run
+from fullconv.training.run import opened
 from fullconv.training.step import heads_loss
 
 
@@ -53,13 +53,7 @@ def test_depth_and_two_heads(rich, tmp_path, fusion):
 def test_the_loss_is_the_sum_of_the_heads(rich, tmp_path):
     """The run's loss, against torch's cross-entropy of each head's logits on their own."""
     with ExitStack() as held:
-        generator = open_run(config(rich, tmp_path / "run"), held)
-        while True:
-            try:
-                next(generator)
-            except StopIteration as stop:
-                run = stop.value
-                break
+        run = opened(config(rich, tmp_path / "run"), held, print)
     first, second = head_sizes(run.dataset.labels, run.dataset.heads)
     logits = torch.randn(2, first + second, 5, 7)
     labels = torch.stack([torch.randint(0, first, (2, 5, 7)), torch.randint(0, second, (2, 5, 7))], dim=1)

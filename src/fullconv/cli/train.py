@@ -3,11 +3,14 @@
 import os
 import re
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 import yaml
 from click.core import ParameterSource
+
+if TYPE_CHECKING:
+    from fullconv.training.config import TrainConfig
 
 
 class CropSize(click.ParamType):
@@ -70,6 +73,7 @@ class CropSize(click.ParamType):
     metavar="KEY=VALUE",
     help="Any option of config.yaml; may be repeated.",
 )
+@click.option("--find-lr", is_flag=True, help="Try learning rates instead of training, and suggest one.")
 @click.option("--json", "as_json", is_flag=True, help="Print the run's events as JSON lines on stdout.")
 @click.pass_context
 def train(
@@ -79,6 +83,7 @@ def train(
     settings: tuple[str, ...],
     resume: bool,
     force: bool,
+    find_lr: bool,
     as_json: bool,
     **options: Any,
 ) -> None:
@@ -102,6 +107,9 @@ def train(
     given = {name for name in options if ctx.get_parameter_source(name) is not ParameterSource.DEFAULT}
     values = gather(options, given, preset_name, config_file, settings, resume)
     config = make_config(values, str(config_file or "the command line"))
+    if find_lr:
+        show_rates(config, as_json)
+        return
     best: dict[str, Any] = {}
     events = run_training(config, resume=resume, force=force)
     if os.environ.get("RANK", "0") != "0":  # one of several processes speaks
@@ -121,6 +129,34 @@ def train(
         say(f"best   epoch {best['epoch']}: {mean_iou_text(best['val'])}")
     say(f"report {report}")
     say(f"next   fullconv predict {config.out} PICTURE --out predictions")
+
+
+def show_rates(config: "TrainConfig", as_json: bool) -> None:
+    """Tries learning rates, draws the losses to `lr.png` in the run folder, and says which rate to take."""
+    from fullconv.cli.console import print_json, progress_bar, say
+    from fullconv.reporting.plots import rates_png
+    from fullconv.storage import write_atomically
+    from fullconv.training.lr_finder import NUM_STEPS, find_learning_rate
+    from fullconv.training.runlog import Event
+
+    with progress_bar("steps") as bar:
+        task = bar.add_task("trying rates", total=NUM_STEPS, figures="")
+
+        def show(event: Event) -> None:
+            if event["kind"] == "warning":
+                say(f"warning: {event['message']}")
+            elif event["kind"] == "tick":
+                bar.update(task, completed=event["step"])
+
+        curve = find_learning_rate(config, show)
+    config.out.mkdir(parents=True, exist_ok=True)
+    file = config.out / "lr.png"
+    write_atomically(file, rates_png(curve.rates, curve.losses, curve.smoothed, curve.suggested))
+    if as_json:
+        print_json({"suggested": curve.suggested, "rates": curve.rates, "losses": curve.losses})
+    else:
+        print(f"{curve.suggested:.1e}")
+    say(f"drawn to {file}; train with --lr {curve.suggested:.1e}")
 
 
 def gather(

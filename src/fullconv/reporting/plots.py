@@ -87,6 +87,26 @@ def confusion_svg(confusion: Sequence[Sequence[int]] | np.ndarray, names: Sequen
     return _to_svg(figure, "Confusion matrix: rows are the truth, columns the prediction")
 
 
+def rates_png(
+    rates: Sequence[float], losses: Sequence[float], smoothed: Sequence[float], suggested: float
+) -> bytes:
+    """The loss over rising learning rates, and the one that is suggested, as a PNG file."""
+    figure = Figure(figsize=(7.2, 4.2), dpi=150, layout="constrained")
+    axes = figure.subplots()
+    axes.semilogx(rates, losses, color=ACCENT, alpha=0.28, linewidth=0.9)
+    axes.semilogx(rates, smoothed, color=ACCENT, linewidth=1.8)
+    axes.axvline(suggested, color=SECOND, linewidth=1.3)
+    axes.annotate(
+        f" {suggested:.1e}", (suggested, 0.97), xycoords=("data", "axes fraction"), va="top", color=SECOND
+    )
+    axes.set_ylim(0, 1.08 * max(np.percentile(losses, 95), smoothed[0]))
+    _style(axes, "Loss at rising learning rates")
+    axes.set_xlabel("learning rate", color=MUTED, fontsize=9)
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png")
+    return buffer.getvalue()
+
+
 def _loss_svg(steps: Sequence[Mapping[str, Any]]) -> str:
     points = np.array([(line["epoch"], line["loss"], line["lr"]) for line in steps], np.float64)
     x, loss, rate = _thin(points[np.isfinite(points).all(axis=1)]).T

@@ -9,12 +9,12 @@ from contextlib import ExitStack
 import torch
 
 from fullconv.bundle import save_bundle
-from fullconv.data.loading import TrainingSet, training_loader, worker_deaths_said
-from fullconv.data.transforms import TrainTransform
+from fullconv.data.loading import worker_deaths_said
 from fullconv.drawing import sample_grid, save_jpeg
 from fullconv.errors import RunError
 from fullconv.evaluation import evaluate
 from fullconv.losses import class_weights
+from fullconv.training.batches import batches
 from fullconv.training.board import Board
 from fullconv.training.config import TrainConfig
 from fullconv.training.run import Run, now, open_run
@@ -58,23 +58,8 @@ def train(config: TrainConfig, *, resume: bool = False, force: bool = False) -> 
 def run_epochs(run: Run, stopped: Callable[[], bool]) -> Iterator[Event]:
     config, progress = run.config, run.progress
     began = time.monotonic() - progress.seconds
-    transform = TrainTransform(
-        crop_hw=config.crop or (0, 0), scale=config.scale, flip=config.flip,
-        brightness=config.jitter, contrast=config.jitter, saturation=config.jitter, hue=config.jitter / 10,
-    )  # fmt: skip
-    dataset = TrainingSet(run.train_samples, run.dataset.labels, transform, config.seed, run.dataset.heads)
     weight = class_weights(run.summary.pixels_per_class, config.class_weights).to(run.device)
-    loader = iter(
-        training_loader(
-            dataset,
-            config.batch_size,
-            progress.step,
-            run.num_steps,
-            config.workers,
-            run.world.rank,
-            run.world.size,
-        )
-    )
+    loader = batches(run, progress.step, run.num_steps)
     window_began, window_step = time.monotonic(), progress.step
 
     for step in range(progress.step, run.num_steps):

@@ -3,7 +3,7 @@
 import os
 import platform
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -190,6 +190,16 @@ def open_run(
         run.log(start_record(run))
     yield start_record(run)
     return run
+
+
+def opened(config: TrainConfig, held: ExitStack, seen: Callable[[Event], None]) -> Run:
+    """`open_run` for a new run, whose records go to `seen`."""
+    events = open_run(config, held)
+    while True:
+        try:
+            seen(next(events))
+        except StopIteration as end:
+            return end.value
 
 
 def started(config: TrainConfig, dataset: Dataset, resume: bool) -> tuple[TrainConfig, Architecture, Start]:

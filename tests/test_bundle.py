@@ -1,23 +1,57 @@
 """Bundles: what is written comes back, what is damaged does not load, what is not finished is not seen."""
 
+import hashlib
+import io
 import json
+import logging
 import os
+import pickle
 import random
 import shutil
+import sqlite3
+import subprocess
+import timeit
+from pathlib import Path
 
 import pytest
 import torch
 
 from fullconv import bundle as bundle_module
 from fullconv.bundle import Architecture, find_bundle, load_bundle, read_manifest, save_bundle
-from fullconv.errors import BundleError, StorageError
+from fullconv.errors import BundleError, InputError, StorageError
 from fullconv.labels import LabelSet
+from fullconv.models.backbones import read_state
 from fullconv.preprocessing import Preprocessing
 
 ARCHITECTURE = Architecture(
     model="fcn16s", backbone="mobilenetv3_small_050", num_classes=3, upsampling="learned"
 )
 LABELS = LabelSet.from_names(["background", "<b>bag</b>", "猫"])
+
+
+GADGETS = [
+    (os.system, ("touch pwned",)),
+    (os.mkdir, ("pwned",)),
+    (os.makedirs, ("pwned",)),
+    (os.symlink, (".", "pwned")),
+    (os.mknod, ("pwned",)),
+    (os.open, ("pwned", os.O_CREAT)),
+    (os.spawnlp, (os.P_WAIT, "touch", "touch", "pwned")),
+    (open, ("pwned", "w")),
+    (io.FileIO, ("pwned", "w")),
+    (eval, ("open('pwned', 'w').close()",)),
+    (exec, ("open('pwned', 'w').close()",)),
+    (subprocess.call, (["touch", "pwned"],)),
+    (subprocess.check_output, (["touch", "pwned"],)),
+    (subprocess.getoutput, ("touch pwned",)),
+    (shutil.copyfile, (__file__, "pwned")),
+    (shutil.copytree, ("model", "pwned")),
+    (Path.touch, (Path("pwned"),)),
+    (timeit.timeit, ("open('pwned', 'w').close()", "pass", timeit.default_timer, 1)),
+    (logging.FileHandler, ("pwned",)),
+    (sqlite3.connect, ("pwned",)),
+]
+"""Twenty ways in which a pickle makes a file; what a bundle holds must reach none of them."""
 
 
 @pytest.fixture(scope="module")
@@ -49,13 +83,14 @@ def test_what_is_written_comes_back(saved):
     assert [file.name for file in folder.parent.iterdir()] == ["model"]
 
 
+@pytest.mark.parametrize("attempts", [60, pytest.param(5000, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", ["model.json", "model.safetensors"])
-def test_no_changed_file_is_accepted(saved, tmp_path, name):
+def test_no_changed_file_is_accepted(saved, tmp_path, name, attempts):
     folder = tmp_path / "model"
     shutil.copytree(saved[0], folder)
     whole = (folder / name).read_bytes()
     chance = random.Random(name)
-    for attempt in range(60):
+    for attempt in range(attempts):
         broken = bytearray(whole)
         kind = attempt % 3
         if kind == 0:
@@ -86,6 +121,14 @@ def test_no_changed_file_is_accepted(saved, tmp_path, name):
             {"architecture": {"model": "fcn8s", "backbone": "resnet18", "num_classes": 10**9}},
             "not a model of this format",
         ),
+        (
+            {"architecture": {"model": "fcn8s", "backbone": "../../etc/passwd", "num_classes": 3}},
+            "does not load: unknown backbone",
+        ),
+        ({"architecture": {"model": "../fcn8s", "backbone": "resnet18", "num_classes": 3}}, "unknown model"),
+        ({"weights_sha256": "../model.json"}, "is damaged"),
+        ({"mean": [1e999, 0, 0]}, "not a model of this format"),
+        ({"std": [0, 1, 1]}, "not a model of this format"),
         ({"surprise": 1}, "not a model of this format"),
     ],
 )
@@ -99,6 +142,41 @@ def test_a_hostile_manifest_is_refused(saved, tmp_path, change, message):
     (folder / "model.json").write_text(json.dumps(content))
     with pytest.raises(BundleError, match=message):
         load_bundle(folder)
+
+
+@pytest.mark.parametrize(
+    "gadget", GADGETS, ids=lambda gadget: f"{gadget[0].__module__}.{gadget[0].__qualname__}"
+)
+def test_a_pickle_in_the_place_of_weights_is_not_run(saved, tmp_path, monkeypatch, gadget):
+    """Not even where its digest is right."""
+    function, arguments = gadget
+    monkeypatch.chdir(tmp_path)
+
+    class Payload:
+        def __reduce__(self):
+            return function, arguments
+
+    folder = tmp_path / "model"
+    shutil.copytree(saved[0], folder)
+    zipped = io.BytesIO()
+    torch.save({"weight": Payload()}, zipped)
+    for weights in (pickle.dumps(Payload()), zipped.getvalue()):
+        (folder / "model.safetensors").write_bytes(weights)
+        content = json.loads((folder / "model.json").read_text())
+        content["weights_sha256"] = hashlib.sha256(weights).hexdigest()
+        content.pop("manifest_sha256", None)
+        content["manifest_sha256"] = bundle_module.digest(content)
+        (folder / "model.json").write_text(json.dumps(content))
+        with pytest.raises(BundleError, match="does not load"):
+            load_bundle(folder)
+        (tmp_path / "foreign.pth").write_bytes(weights)
+        with pytest.raises(InputError, match="cannot be read as weights"):
+            read_state(tmp_path / "foreign.pth")
+    assert not (tmp_path / "pwned").exists()
+    # The payload does what it is feared for.
+    made = pickle.loads(pickle.dumps(Payload()))  # noqa: S301
+    getattr(made, "close", int)()
+    assert (tmp_path / "pwned").exists()
 
 
 def test_a_bundle_is_replaced_whole_or_not_at_all(saved, tmp_path, monkeypatch):

@@ -9,13 +9,13 @@ import json
 from collections.abc import Sequence
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import pydantic
 import safetensors
 import safetensors.torch
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat
 
 from fullconv.data.extra import ExtraFormat
 from fullconv.errors import BundleError, DataError, FullconvError
@@ -85,8 +85,8 @@ class Manifest(BaseModel):
     classes: list[ClassEntry]
     heads: list[HeadEntry] = []
     extra: ExtraFormat | None = None
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
+    mean: tuple[FiniteFloat, ...]
+    std: tuple[Annotated[FiniteFloat, Field(gt=0)], ...]
     trained: dict[str, Any] = {}
     metrics: dict[str, Any] = {}
     weights_sha256: str

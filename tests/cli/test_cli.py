@@ -67,6 +67,30 @@ def test_train_json_prints_events_only(capsys, scenes, tmp_path):
     assert {"start", "step", "epoch"} < set(kinds)
 
 
+def test_callbacks_are_told_of_each_record(capsys, scenes, tmp_path, monkeypatch):
+    (tmp_path / "tracker_of_mine.py").write_text(
+        "seen = []\ndef log(event):\n    seen.append(event['kind'])\ndef faulty(event):\n    1 / (event['kind'] != 'epoch')\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    args = ["train", scenes, *SMALL, "--out"]
+    assert call(capsys, *args, tmp_path / "run", "--callback", "tracker_of_mine:log")[0] == 0
+    import tracker_of_mine  # pyright: ignore[reportMissingImports]
+
+    assert tracker_of_mine.seen[0] == "check"
+    assert {"start", "step", "epoch", "end"} < set(tracker_of_mine.seen)
+    assert "tick" not in tracker_of_mine.seen
+
+    line = fails(capsys, *args, tmp_path / "other", "--callback", "tracker_of_mine:faulty")
+    assert (
+        "--callback tracker_of_mine:faulty raised ZeroDivisionError: division by zero; mend it and go on"
+        in line
+    )
+    for name in ("tracker_of_mine:nothing", "no_such_module:f", "os:sep", "os"):
+        line = fails(capsys, *args, tmp_path / "third", "--callback", name)
+        assert f"--callback {name}" in line
+        assert "expected" in line
+
+
 def test_resume_of_a_finished_run_changes_nothing(capsys, scenes, run):
     before = (run / "checkpoints" / "last" / "model.safetensors").read_bytes()
     assert call(capsys, "train", scenes, "--out", run, "--resume")[0] == 0

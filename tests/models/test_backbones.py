@@ -59,17 +59,6 @@ def test_weights_that_do_not_fit(classifier, tmp_path):
         build_backbone("torchvision/squeezenet1_1", 8, "nowhere.pth")
 
 
-def test_a_pickle_with_code_is_not_run(tmp_path):
-    class Payload:
-        def __reduce__(self):
-            return (open, (str(tmp_path / "pwned"), "w"))
-
-    torch.save({"weight": Payload()}, tmp_path / "evil.pth")
-    with pytest.raises(InputError, match="cannot be read as weights"):
-        build_backbone("torchvision/squeezenet1_1", 8, tmp_path / "evil.pth")
-    assert not (tmp_path / "pwned").exists()
-
-
 def test_pretrained_weights_that_cannot_be_had(monkeypatch):
     def no_network(*_, **__):
         raise OSError("no network")

@@ -1,7 +1,10 @@
 """fullconv train"""
 
+import importlib
 import os
 import re
+import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -73,6 +76,13 @@ class CropSize(click.ParamType):
     metavar="KEY=VALUE",
     help="Any option of config.yaml; may be repeated.",
 )
+@click.option(
+    "--callback",
+    "callbacks",
+    multiple=True,
+    metavar="MODULE:FUNCTION",
+    help="Called with each record of the log, for a tracker of your own; may be repeated.",
+)
 @click.option("--find-lr", is_flag=True, help="Try learning rates instead of training, and suggest one.")
 @click.option("--json", "as_json", is_flag=True, help="Print the run's events as JSON lines on stdout.")
 @click.pass_context
@@ -84,6 +94,7 @@ def train(
     resume: bool,
     force: bool,
     find_lr: bool,
+    callbacks: tuple[str, ...],
     as_json: bool,
     **options: Any,
 ) -> None:
@@ -107,6 +118,7 @@ def train(
     given = {name for name in options if ctx.get_parameter_source(name) is not ParameterSource.DEFAULT}
     values = gather(options, given, preset_name, config_file, settings, resume)
     config = make_config(values, str(config_file or "the command line"))
+    told = [callback(name) for name in callbacks]
     if find_lr:
         show_rates(config, as_json)
         return
@@ -119,6 +131,8 @@ def train(
     with TrainingDisplay() as display:
         for event in events:
             display.show(event)
+            for tell in told:
+                tell(event)
             if as_json and event["kind"] != "tick":
                 print_json(event)
             if event["kind"] == "epoch":
@@ -129,6 +143,40 @@ def train(
         say(f"best   epoch {best['epoch']}: {mean_iou_text(best['val'])}")
     say(f"report {report}")
     say(f"next   fullconv predict {config.out} PICTURE --out predictions")
+
+
+def callback(name: str) -> Callable[[dict[str, Any]], None]:
+    """What tells the function that "package.module:function" names of each record but ticks; the working folder is searched too.
+
+    Raises:
+        ConfigError: there is none.
+        RunError: later, if it raises anything.
+    """
+    from fullconv.errors import ConfigError, RunError
+
+    module, _, function = name.partition(":")
+    if "" not in sys.path:
+        sys.path.insert(0, "")
+    try:
+        found = getattr(importlib.import_module(module), function)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ConfigError(
+            f"--callback {name}: {error}; expected MODULE:FUNCTION, such as my_tracker:log"
+        ) from None
+    if not callable(found):
+        raise ConfigError(f"--callback {name} is {type(found).__name__}; expected a function of one record")
+
+    def tell(event: dict[str, Any]) -> None:
+        if event["kind"] == "tick":
+            return
+        try:
+            found(event)
+        except Exception as error:
+            raise RunError(
+                f"--callback {name} raised {type(error).__name__}: {error}; mend it and go on with --resume"
+            ) from error
+
+    return tell
 
 
 def show_rates(config: "TrainConfig", as_json: bool) -> None:

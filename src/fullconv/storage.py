@@ -78,8 +78,12 @@ def replaced_folder(folder: Path) -> Iterator[Path]:
     ...     [str(path.relative_to(parent)) for path in Path(parent).rglob("*")]
     ['a', 'a/b.txt']
     """
-    fresh, old = folder.with_name(f".{folder.name}.new"), folder.with_name(f".{folder.name}.old")
+    fresh, old = fresh_name(folder), old_name(folder)
     try:
+        if old.exists() and not folder.exists():
+            old.rename(
+                folder
+            )  # what a killed writer left is the only one: it stays until another has its place
         shutil.rmtree(fresh, ignore_errors=True)
         fresh.mkdir(parents=True)
         yield fresh
@@ -94,10 +98,21 @@ def replaced_folder(folder: Path) -> Iterator[Path]:
         _sync_folder(folder.parent)
         shutil.rmtree(old, ignore_errors=True)
     except OSError as error:
-        shutil.rmtree(fresh, ignore_errors=True)
         raise StorageError(
             f"cannot write {folder}: {error.strerror or error}; free space or choose another folder"
         ) from None
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
+
+
+def fresh_name(folder: Path) -> Path:
+    """Where `replaced_folder` has a folder filled."""
+    return folder.with_name(f".{folder.name}.new")
+
+
+def old_name(folder: Path) -> Path:
+    """Where `replaced_folder` leaves the folder that was there before, should it be killed before the new one has its place."""
+    return folder.with_name(f".{folder.name}.old")
 
 
 def _sync_folder(folder: Path) -> None:

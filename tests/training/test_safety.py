@@ -232,7 +232,7 @@ def test_patience_ends_a_run_that_no_longer_gains(scenes, tmp_path, monkeypatch,
     figures = iter([0.5, 0.6, 0.6, 0.55, 0.9] if val_every == 1 else [0.5, 0.6, 0.6, 0.9])
     genuine = loop.validate
     monkeypatch.setattr(
-        loop, "validate", lambda run, epoch: genuine(run, epoch) | {"mean_iou": next(figures)}
+        loop, "validate", lambda run, judged, epoch: genuine(run, judged, epoch) | {"mean_iou": next(figures)}
     )
     asked = config(scenes, tmp_path / "run", epochs=9, patience=2, val_every=val_every)
     events = list(train(asked))

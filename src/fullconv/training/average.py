@@ -5,6 +5,8 @@ import copy
 import torch
 from torch import nn
 
+from fullconv.training.sharding import local
+
 
 class WeightAverage:
     """An exponential moving average over the steps of a run.
@@ -35,7 +37,10 @@ class WeightAverage:
     def update(self, model: nn.Module, step: int) -> None:
         """Takes in the weights as they are after step `step`, counted from 0."""
         share = 1 - min(self.decay, (1 + step) / (10 + step))
-        own, new = self.model.state_dict(), model.state_dict()
+        own, new = (
+            {name: local(tensor) for name, tensor in network.state_dict().items()}
+            for network in (self.model, model)
+        )
         floats = [name for name, tensor in own.items() if tensor.is_floating_point()]
         torch._foreach_lerp_([own[name] for name in floats], [new[name] for name in floats], share)  # pyright: ignore[reportPrivateImportUsage]
         for name in own.keys() - set(floats):

@@ -70,6 +70,7 @@ class TrainConfig(FcnOptions):
     deterministic: bool = False
     device: str = "auto"
     precision: Literal["auto", "fp32", "bf16"] = "auto"
+    sharding: Literal["none", "full"] = "none"
     workers: int = Field(default=2, ge=0)
     log_every: int = Field(default=10, ge=1)
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 
 import torch
+from torch import nn
 
 from fullconv.bundle import save_bundle
 from fullconv.data.loading import worker_deaths_said
@@ -22,6 +23,7 @@ from fullconv.training.runlog import Event
 from fullconv.training.schedule import learning_rate
 from fullconv.training.signals import stop_requested
 from fullconv.training.step import training_step
+from fullconv.training.world import ended_processes_said
 
 MOST_SKIPPED = 10
 """Steps in a row without a finite loss, after which a run is lost."""
@@ -45,6 +47,7 @@ def train(config: TrainConfig, *, resume: bool = False, force: bool = False) -> 
         KeyboardInterrupt: after SIGINT or SIGTERM; the state has been saved.
     """
     with ExitStack() as held:
+        held.enter_context(ended_processes_said())
         run = yield from open_run(config, held, resume, force)
         stopped = held.enter_context(stop_requested())
         board = held.enter_context(Board(run.config.out)) if run.world.leads else None
@@ -94,7 +97,7 @@ def run_epochs(run: Run, stopped: Callable[[], bool]) -> Iterator[Event]:
             yield finish_epoch(run, began)
             window_began = time.monotonic()
         leaving = run.world.any(stopped())
-        if leaving or time.monotonic() - run.saved > 60 * config.save_minutes:
+        if run.world.any(leaving or time.monotonic() - run.saved > 60 * config.save_minutes):
             run.save_state()
         if leaving:
             raise KeyboardInterrupt
@@ -124,7 +127,10 @@ def finish_epoch(run: Run, began: float) -> Event:
     """Validates, and saves a bundle of this epoch, `last`, `best` where it is the best, and the state."""
     config, progress = run.config, run.progress
     epoch = progress.step // run.steps_per_epoch
-    figures = validate(run, epoch) if epoch % config.val_every == 0 or epoch == config.epochs else None
+    judged = run.judged()
+    figures = (
+        validate(run, judged, epoch) if epoch % config.val_every == 0 or epoch == config.epochs else None
+    )
     mean_iou = -1.0 if figures is None else figures["mean_iou"] or 0.0
     best = mean_iou > progress.best
     record = {
@@ -140,13 +146,13 @@ def finish_epoch(run: Run, began: float) -> Event:
     )
 
     if run.world.leads:
-        save_bundles(run, epoch, figures or {}, best)
+        save_bundles(run, judged, epoch, figures or {}, best)
     run.save_state()
     run.log(record)
     return record
 
 
-def save_bundles(run: Run, epoch: int, figures: Event, best: bool) -> None:
+def save_bundles(run: Run, judged: nn.Module, epoch: int, figures: Event, best: bool) -> None:
     """The network of an epoch under its number, as `last`, and as `best` where it is; the oldest numbers go."""
     checkpoints = run.config.out / "checkpoints"
     trained = {
@@ -158,7 +164,7 @@ def save_bundles(run: Run, epoch: int, figures: Event, best: bool) -> None:
     for name in (f"epoch_{epoch:04d}", "last", *(["best"] if best else [])):
         save_bundle(
             checkpoints / name,
-            run.judged.state_dict(),
+            judged.state_dict(),
             run.architecture,
             run.dataset.labels,
             run.preprocessing,
@@ -171,11 +177,11 @@ def save_bundles(run: Run, epoch: int, figures: Event, best: bool) -> None:
         shutil.rmtree(old)
 
 
-def validate(run: Run, epoch: int) -> Event:
+def validate(run: Run, judged: nn.Module, epoch: int) -> Event:
     """The figures of the validation split, of which each process takes its share; a few are drawn to `samples/epoch_NNNN.jpg`."""
     labels = run.dataset.labels
     evaluation = evaluate(
-        run.judged,
+        judged,
         run.world.share(run.val_samples),
         labels,
         run.preprocessing,

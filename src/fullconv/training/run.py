@@ -32,6 +32,8 @@ from fullconv.training.initial import Start, build_network
 from fullconv.training.lock import lock
 from fullconv.training.optimizer import build_optimizer
 from fullconv.training.runlog import Event, append
+from fullconv.training.sharded_state import SHARDS, load_shards, newest, save_shards
+from fullconv.training.sharding import gathered, shard
 from fullconv.training.state import STATE, Progress, load_state, save_state
 from fullconv.training.world import World, join_world
 
@@ -64,10 +66,12 @@ class Run:
     shared: nn.Module
     saved: float = 0.0
 
-    @property
     def judged(self) -> nn.Module:
-        """The network that is validated and saved: the average where there is one."""
-        return self.model if self.average is None else self.average.model
+        """The network that is validated and saved: the average where there is one; put together by all processes if sharded."""
+        judged = self.model if self.average is None else self.average.model
+        if self.config.sharding == "none":
+            return judged
+        return gathered(judged, self.architecture.build().to(self.device))
 
     def save_state(self) -> None:
         """Writes all that the run needs to go on to the same bits.
@@ -75,8 +79,10 @@ class Run:
         Raises:
             StorageError: the disk is full or may not be written; the earlier state is still there.
         """
-        if self.world.leads:
-            save_state(self.state_file, self.networks, self.optimizer, self.progress, self.facts)
+        if self.config.sharding == "full":
+            save_shards(self.state, self.networks, self.optimizer, self.progress, self.facts, self.world)
+        elif self.world.leads:
+            save_state(self.state, self.networks, self.optimizer, self.progress, self.facts)
         self.saved = time.monotonic()
 
     def load_state(self, force: bool) -> None:
@@ -89,7 +95,10 @@ class Run:
             BundleError: there is no state, it is damaged, or it does not fit.
             ConfigError: something is not what it was.
         """
-        progress, facts = load_state(self.state_file, self.networks, self.optimizer)
+        if self.config.sharding == "full":
+            progress, facts = load_shards(self.state, self.networks, self.optimizer, self.world)
+        else:
+            progress, facts = load_state(self.state, self.networks, self.optimizer)
         if not force:
             check_facts(self.config.out, facts, self.facts)
         self.progress, self.saved = progress, time.monotonic()
@@ -108,8 +117,8 @@ class Run:
         return self.world.device
 
     @property
-    def state_file(self) -> Path:
-        return self.config.out / "checkpoints" / STATE
+    def state(self) -> Path:
+        return state_of(self.config)
 
     @property
     def networks(self) -> dict[str, nn.Module]:
@@ -166,6 +175,7 @@ def open_run(
         frozen(model).requires_grad_(False)
     if not resume:
         take_folder(config, resume, world, held)
+    shared, average = spread(model, config, world)
     run = Run(
         config,
         dataset,
@@ -176,8 +186,8 @@ def open_run(
         preprocessing_for(config.model, dataset.num_channels),
         world,
         Progress(),
-        None if config.ema is None else WeightAverage(model, config.ema),
-        world.shared(model),
+        average,
+        shared,
     )
     if resume:
         run.load_state(force)
@@ -200,6 +210,21 @@ def opened(config: TrainConfig, held: ExitStack, seen: Callable[[Event], None]) 
             seen(next(events))
         except StopIteration as end:
             return end.value
+
+
+def spread(model: nn.Module, config: TrainConfig, world: World) -> tuple[nn.Module, WeightAverage | None]:
+    """The network as all processes train it, and the average of its weights where the configuration asks for one."""
+    average = None if config.ema is None else WeightAverage(model, config.ema)
+    if config.sharding == "none":
+        return world.shared(model), average
+    if average is not None:
+        shard(average.model, world)
+    return shard(model, world), average
+
+
+def state_of(config: TrainConfig) -> Path:
+    """What a run is resumed from: a file, or a folder of shards."""
+    return config.out / "checkpoints" / (STATE if config.sharding == "none" else SHARDS)
 
 
 def started(config: TrainConfig, dataset: Dataset, resume: bool) -> tuple[TrainConfig, Architecture, Start]:
@@ -260,11 +285,9 @@ def frozen(model: nn.Module) -> nn.Module:
 
 def check_start(config: TrainConfig, resume: bool, world: World) -> None:
     """Refuses what cannot be started, before anything is read."""
-    state_file = config.out / "checkpoints" / STATE
-    if resume and not state_file.exists():
-        raise ConfigError(
-            f"{config.out} holds no state to resume; expected {state_file}; train without --resume"
-        )
+    state = state_of(config)
+    if resume and not newest(state).exists():
+        raise ConfigError(f"{config.out} holds no state to resume; expected {state}; train without --resume")
     if world.leads and not resume and (config.out / "config.yaml").exists():
         raise ConfigError(
             f"{config.out} already holds a run; add --resume to go on with it, or choose another --out"
@@ -285,6 +308,10 @@ def check_start(config: TrainConfig, resume: bool, world: World) -> None:
     if config.batch_size < world.size:
         raise ConfigError(
             f"the batch of {config.batch_size} pictures is for all {world.size} processes together; give at least one to each"
+        )
+    if world.size == 1 and config.sharding == "full":
+        raise ConfigError(
+            "sharding=full is for several processes; start with torchrun --nproc-per-node N, or leave it away"
         )
     if world.size > 1 and config.patches is not None:
         raise ConfigError("patches are learnt from in one process; start fullconv without torchrun")

@@ -52,16 +52,37 @@ def save_state(
         StorageError: the disk is full or may not be written; the file that was there still is.
     """
     tensors = {
+        name: tensor.detach().cpu().contiguous()
+        for name, tensor in state_tensors(networks, optimizer).items()
+    }
+    about = json.dumps({"progress": vars(progress), "facts": facts})
+    digest = digest_of(about, safetensors.torch.save(tensors))
+    write_atomically(file, safetensors.torch.save(tensors, {"about": about, "sha256": digest}))
+
+
+def state_tensors(
+    networks: dict[str, torch.nn.Module], optimizer: torch.optim.Optimizer
+) -> dict[str, torch.Tensor]:
+    """All that changes in training, by the name that it has on disk: "model.score.16.weight", "optimizer.0.exp_avg"."""
+    tensors = {
         f"{network}.{name}": tensor
         for network, module in networks.items()
         for name, tensor in module.state_dict().items()
     }
     for index, entry in optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer.{index}.{name}": torch.as_tensor(value) for name, value in entry.items()}
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    about = json.dumps({"progress": vars(progress), "facts": facts})
-    digest = digest_of(about, safetensors.torch.save(tensors))
-    write_atomically(file, safetensors.torch.save(tensors, {"about": about, "sha256": digest}))
+    return tensors
+
+
+def set_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, torch.Tensor]) -> None:
+    """Puts the values of `state_tensors` that are an optimiser's into it."""
+    entries: dict[int, dict[str, Any]] = {}
+    for name, tensor in tensors.items():
+        kind, _, rest = name.partition(".")
+        if kind == "optimizer":
+            index, _, key = rest.partition(".")
+            entries.setdefault(int(index), {})[key] = tensor
+    optimizer.load_state_dict({"state": entries, "param_groups": optimizer.state_dict()["param_groups"]})
 
 
 def load_state(
@@ -82,13 +103,7 @@ def load_state(
             module.load_state_dict(
                 {name.removeprefix(start): t for name, t in tensors.items() if name.startswith(start)}
             )
-        entries: dict[int, dict[str, Any]] = {}
-        for name, tensor in tensors.items():
-            kind, _, rest = name.partition(".")
-            if kind == "optimizer":
-                index, _, key = rest.partition(".")
-                entries.setdefault(int(index), {})[key] = tensor
-        optimizer.load_state_dict({"state": entries, "param_groups": optimizer.state_dict()["param_groups"]})
+        set_optimizer(optimizer, tensors)
         return Progress(**about["progress"]), about["facts"]
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise BundleError(

@@ -13,11 +13,11 @@ import torch
 import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.distributed.nn.functional import all_reduce
 from torch.nn.parallel import DistributedDataParallel
 from torch.overrides import TorchFunctionMode
 
 from fullconv.devices import pick_device
+from fullconv.errors import RunError
 
 Item = TypeVar("Item")
 
@@ -55,6 +55,11 @@ class World:
             dist.all_reduce(on_device)
             tensor.copy_(on_device)
         return tensor
+
+    def wait(self) -> None:
+        """Until all processes are here."""
+        if self.size > 1:
+            dist.barrier()
 
     def any(self, flag: bool) -> bool:
         """Whether it is so in one of the processes."""
@@ -101,6 +106,35 @@ def end_with_parent() -> None:
         ctypes.CDLL(None).prctl(DIE_WITH_PARENT, signal.SIGTERM)
 
 
+@contextmanager
+def ended_processes_said() -> Iterator[None]:
+    """While open, what torch says when another process of the run is gone is said in one line.
+
+    Raises:
+        RunError: for it.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if isinstance(error, dist.DistError) or "gloo/transport" in str(error):
+            raise RunError("another process of the run has ended; see its message, then --resume") from None
+        raise
+
+
+class Sum(torch.autograd.Function):
+    """The sum over all processes; a gradient is summed likewise, for each process's loss depends on it."""
+
+    @staticmethod
+    def forward(ctx: Any, tensor: Tensor) -> Tensor:
+        total = tensor.clone(memory_format=torch.contiguous_format)
+        dist.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, *grad_outputs: Tensor) -> Tensor:
+        return Sum.forward(ctx, *grad_outputs)
+
+
 class SharedStatistics(TorchFunctionMode):
     """While active, batch normalisation in training takes mean and variance over the batches of all processes.
 
@@ -131,7 +165,7 @@ def shared_batch_norm(
     shape = [1, -1, *[1] * (x.dim() - 2)]
     wide = x.double()
     count = torch.full((1,), x.numel() / x.shape[1], dtype=torch.float64, device=x.device)
-    sums = all_reduce(torch.cat([wide.sum(axes), wide.square().sum(axes), count]))
+    sums = Sum.apply(torch.cat([wide.sum(axes), wide.square().sum(axes), count]))
     total, squares, number = sums.split([x.shape[1], x.shape[1], 1])
     mean = total / number
     variance = (squares / number - mean.square()).clamp(min=0)
@@ -150,6 +184,9 @@ def shared_batch_norm(
 
 @contextmanager
 def unsynchronised(model: nn.Module, quiet: bool) -> Iterator[None]:
-    """While open and `quiet`, gradients are only added up, not yet averaged over the processes."""
+    """While open and `quiet`, gradients are only added up, not yet averaged over the processes.
+
+    Sharded ones always are: to add them up, each process would need room for all of them.
+    """
     with model.no_sync() if quiet and isinstance(model, DistributedDataParallel) else nullcontext():
         yield

@@ -122,7 +122,10 @@ class FCN(nn.Module):
 
     def score_maps(self, pictures: Tensor) -> list[Tensor]:
         """(N, 3, H, W), at least `backbone.smallest` a side, to the scores of each stride, the coarsest first."""
-        features = self.backbone(pictures)
+        return self.score_maps_of(self.backbone(pictures))
+
+    def score_maps_of(self, features: dict[int, Tensor]) -> list[Tensor]:
+        """The backbone's features to the scores of each stride, the coarsest first."""
         return [self.scored(features, stride) for stride in self.strides]
 
     def fused(self, score_maps: Sequence[Tensor]) -> Tensor:

@@ -62,6 +62,7 @@ class TrainConfig(FcnOptions):
     loss: Literal["cross_entropy", "focal", "ohem"] = "cross_entropy"
     region_loss: Literal["none", "dice", "lovasz"] = "none"
     region_loss_factor: float = Field(default=1.0, ge=0)
+    auxiliary: float = Field(default=0.0, ge=0)
     loss_reduction: Literal["mean", "sum"] = "mean"
     class_weights: Literal["none", "median_frequency", "effective_number"] = "none"
     label_smoothing: float = Field(default=0.0, ge=0, lt=1)

@@ -25,6 +25,7 @@ from fullconv.labels import head_sizes
 from fullconv.models.build import MODELS, preprocessing_for
 from fullconv.preprocessing import Preprocessing
 from fullconv.storage import clean, write_text_atomically
+from fullconv.training.auxiliary import WithAuxiliary
 from fullconv.training.average import WeightAverage
 from fullconv.training.config import TrainConfig, config_text
 from fullconv.training.facts import check_facts, facts_of
@@ -48,7 +49,8 @@ class Run:
         summary: what the check of the training samples counted.
         model: on `device`, channels_last.
         world: the processes that train it.
-        shared: the same network; its gradients are those of all processes.
+        trained: the same network; with an auxiliary head where the configuration asks for one.
+        shared: what is trained; its gradients are those of all processes.
         average: of its weights over the steps, where the configuration asks for one.
         saved: when the state was written last, by `time.monotonic`.
     """
@@ -63,6 +65,7 @@ class Run:
     world: World
     progress: Progress
     average: WeightAverage | None
+    trained: nn.Module
     shared: nn.Module
     saved: float = 0.0
 
@@ -123,7 +126,12 @@ class Run:
     @property
     def networks(self) -> dict[str, nn.Module]:
         """By the name that their weights have in the state."""
-        return {"model": self.model} | ({} if self.average is None else {"average": self.average.model})
+        networks = {"model": self.model}
+        if self.average is not None:
+            networks["average"] = self.average.model
+        if isinstance(self.trained, WithAuxiliary):
+            networks["auxiliary"] = self.trained.head
+        return networks
 
     @property
     def precision(self) -> Precision:
@@ -173,20 +181,22 @@ def open_run(
     model = start.model.to(world.device, memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
     if config.freeze == "backbone":
         frozen(model).requires_grad_(False)
+    trained = WithAuxiliary(model, architecture.num_classes).to(world.device) if config.auxiliary else model
     if not resume:
         take_folder(config, resume, world, held)
-    shared, average = spread(model, config, world)
+    shared, average = spread(model, trained, config, world)
     run = Run(
         config,
         dataset,
         summary,
         architecture,
         model,
-        build_optimizer(model, config),
+        build_optimizer(trained, config),
         preprocessing_for(config.model, dataset.num_channels),
         world,
         Progress(),
         average,
+        trained,
         shared,
     )
     if resume:
@@ -212,14 +222,16 @@ def opened(config: TrainConfig, held: ExitStack, seen: Callable[[Event], None]) 
             return end.value
 
 
-def spread(model: nn.Module, config: TrainConfig, world: World) -> tuple[nn.Module, WeightAverage | None]:
-    """The network as all processes train it, and the average of its weights where the configuration asks for one."""
+def spread(
+    model: nn.Module, trained: nn.Module, config: TrainConfig, world: World
+) -> tuple[nn.Module, WeightAverage | None]:
+    """What is trained as all processes do, and the average of the network's weights where the configuration asks for one."""
     average = None if config.ema is None else WeightAverage(model, config.ema)
     if config.sharding == "none":
-        return world.shared(model), average
+        return world.shared(trained), average
     if average is not None:
         shard(average.model, world)
-    return shard(model, world), average
+    return shard(trained, world), average
 
 
 def state_of(config: TrainConfig) -> Path:

@@ -31,12 +31,12 @@ def training_step(run: Run, pictures: Tensor, labels: Tensor, weight: Tensor, lr
         The loss of the whole batch. Where it is not finite the network stays as it was.
     """
     config = run.config
-    run.model.train()
+    run.trained.train()
     if config.freeze == "backbone":
         run.model.get_submodule("backbone").eval()
     set_learning_rate(run.optimizer, lr)
     # What normalisation counts is spoilt by a forward pass that comes to nan.
-    buffers = {name: buffer.clone() for name, buffer in run.model.named_buffers()}
+    buffers = {name: buffer.clone() for name, buffer in run.trained.named_buffers()}
     labels = labels.to(run.device)
     run.optimizer.zero_grad(set_to_none=True)
     size = config.micro_batch or len(pictures)
@@ -50,29 +50,34 @@ def training_step(run: Run, pictures: Tensor, labels: Tensor, weight: Tensor, lr
                 logits, truth = logits_and_labels(
                     run, run.preprocessing(some_pictures, run.device), some_labels
                 )
-            loss = heads_loss(run, logits, truth, weight, norms[index] / whole)
+            share = norms[index] / whole
+            loss = heads_loss(run, logits[0], truth, weight, share)
+            for auxiliary in logits[1:]:
+                loss = loss + config.auxiliary * heads_loss(run, auxiliary, truth, weight, share)
             total += loss.detach()
             # Gradients are averaged over the processes; the loss is a sum over them.
             (loss * run.world.size).backward()
     value = run.world.sum(total).item()
     if not math.isfinite(value):
-        for name, buffer in run.model.named_buffers():
+        for name, buffer in run.trained.named_buffers():
             buffer.copy_(buffers[name])
         return value
     if config.clip is not None:
-        nn.utils.clip_grad_norm_(run.model.parameters(), config.clip)
+        nn.utils.clip_grad_norm_(run.trained.parameters(), config.clip)
     run.optimizer.step()
     return value
 
 
-def logits_and_labels(run: Run, pictures: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-    """The network's answer to a batch, and what it is compared with: every pixel, or the patches drawn from it."""
+def logits_and_labels(run: Run, pictures: Tensor, labels: Tensor) -> tuple[tuple[Tensor, ...], Tensor]:
+    """The network's answer to a batch, behind it an auxiliary head's, and what they are compared with: every pixel, or the
+    patches drawn from it."""
     if run.config.patches is None:
-        return run.shared(pictures), labels  # (N, K, h, w), (N, h, w) or with several heads (N, T, h, w)
+        logits = run.shared(pictures)  # (N, K, h, w), or with an auxiliary head two of them
+        return logits if isinstance(logits, tuple) else (logits,), labels
     assert isinstance(run.model, Patchwise)
     generator = torch.Generator().manual_seed(torch.initial_seed())
     patches, classes = sample_patches(pictures, labels, run.config.patches, run.model.window, generator)
-    return run.model.classify(patches)[:, :, None, None], classes[:, None, None]  # (P, K, 1, 1), (P, 1, 1)
+    return (run.model.classify(patches)[:, :, None, None],), classes[:, None, None]  # (P, K, 1, 1), (P, 1, 1)
 
 
 def pixel_weights(run: Run, labels: Tensor, weight: Tensor) -> Tensor:

@@ -99,6 +99,7 @@ def training_loader(
     workers: int,
     rank: int = 0,
     processes: int = 1,
+    pinned: bool = False,
 ) -> Iterator[Batch]:
     """Yields the batches of steps start_step .. num_steps - 1, through all epochs.
 
@@ -109,6 +110,7 @@ def training_loader(
         num_steps: the step after the last.
         workers: processes that read ahead; 0 reads in this one. The batches do not depend on it.
         rank, processes: of so many training processes this is the one that gets every so-many-th sample of each batch.
+        pinned: batches lie in memory that a GPU can fetch from while it computes.
 
     Yields:
         pictures: (N, 3 + m, h, w) uint8.
@@ -127,6 +129,7 @@ def training_loader(
         collate_fn=_collate,
         num_workers=workers,
         worker_init_fn=_leave_signals_to_parent,
+        pin_memory=pinned,
         generator=torch.Generator().manual_seed(0),  # DataLoader would draw from the global one otherwise
     )
     batches = iter(loader)

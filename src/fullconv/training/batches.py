@@ -21,7 +21,13 @@ def batches(run: Run, start: int, stop: int) -> Iterator[tuple[Tensor, Tensor, T
         brightness=config.jitter, contrast=config.jitter, saturation=config.jitter, hue=config.jitter / 10,
     )  # fmt: skip
     dataset = TrainingSet(run.train_samples, run.dataset.labels, transform, config.seed, run.dataset.heads)
-    loader = training_loader(
-        dataset, config.batch_size, start, stop, config.workers, run.world.rank, run.world.size
+    return training_loader(
+        dataset,
+        config.batch_size,
+        start,
+        stop,
+        config.workers,
+        run.world.rank,
+        run.world.size,
+        pinned=run.device.type == "cuda",
     )
-    return iter(loader)

@@ -37,7 +37,7 @@ def training_step(run: Run, pictures: Tensor, labels: Tensor, weight: Tensor, lr
     set_learning_rate(run.optimizer, lr)
     # What normalisation counts is spoilt by a forward pass that comes to nan.
     buffers = {name: buffer.clone() for name, buffer in run.trained.named_buffers()}
-    labels = labels.to(run.device)
+    labels = labels.to(run.device, non_blocking=True)
     run.optimizer.zero_grad(set_to_none=True)
     size = config.micro_batch or len(pictures)
     parts = list(zip(pictures.split(size), labels.split(size), strict=True))

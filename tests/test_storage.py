@@ -2,12 +2,14 @@
 
 import errno
 import os
+import shutil
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 
 from fullconv.errors import StorageError
-from fullconv.storage import write_atomically, write_text_atomically
+from fullconv.storage import replaced_folder, write_atomically, write_text_atomically
 
 
 def test_writes_and_replaces_and_leaves_nothing_else(tmp_path: Path):
@@ -77,3 +79,25 @@ def test_bytes_and_name_reach_the_disk_before_the_call_returns(tmp_path, monkeyp
     monkeypatch.setattr(os, "replace", lambda a, b: (events.append("rename"), real_replace(a, b)))
     write_atomically(tmp_path / "a.bin", b"")
     assert events == ["fsync", "rename", "fsync"]
+
+
+@pytest.mark.parametrize("fails", [KeyboardInterrupt, None])
+def test_a_folder_left_under_its_old_name_stays_until_another_has_its_place(tmp_path, monkeypatch, fails):
+    folder = tmp_path / "a"
+    with replaced_folder(folder) as fresh:
+        (fresh / "b.txt").write_text("old")
+    folder.rename(tmp_path / ".a.old")  # a writer was killed here
+
+    def dying(path, *_, **__):
+        assert path != tmp_path / ".a.old" or folder.exists()
+        genuine(path, ignore_errors=True)
+
+    genuine = shutil.rmtree
+    monkeypatch.setattr(shutil, "rmtree", dying)
+    with pytest.raises(fails) if fails else nullcontext(), replaced_folder(folder) as fresh:
+        assert (folder / "b.txt").read_text() == "old"
+        (fresh / "b.txt").write_text("new")
+        if fails:
+            raise fails
+    assert (folder / "b.txt").read_text() == ("old" if fails else "new")
+    assert os.listdir(tmp_path) == ["a"]

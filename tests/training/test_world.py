@@ -1,9 +1,7 @@
 """Two processes train what one trains: the same order, the same sums, the same figures."""
 
 import json
-import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -12,6 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 import torch.nn.functional as F
+from two_processes import farthest, in_two_processes
 
 from fullconv.cli import main
 from fullconv.data.scenes import write_scenes
@@ -30,36 +29,6 @@ OPTIONS = [
 @pytest.fixture(scope="module")
 def scenes(tmp_path_factory) -> Path:
     return write_scenes(tmp_path_factory.mktemp("data") / "s", num_train=10, num_val=3, size_hw=(64, 64))
-
-
-def in_two_processes(command: list[str]) -> None:
-    """As torchrun does, but without the seconds that it takes itself."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
-    shared = {"OMP_NUM_THREADS": "1", "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
-    both = [
-        subprocess.Popen(
-            command, stderr=subprocess.PIPE, text=True, env=os.environ | shared | {"RANK": str(rank)}
-        )
-        for rank in range(2)
-    ]
-    errors = [process.communicate()[1] for process in both]
-    assert [process.returncode for process in both] == [0, 0], errors
-
-
-def farthest(ours: dict[str, torch.Tensor], theirs: dict[str, torch.Tensor]) -> float:
-    """The largest relative distance of two tensors of a name. Gradients, as momentum, are among them.
-
-    Sums in another order differ by rounding, which grows most in biases before a normalisation, whose gradient is nearly zero.
-    A loss divided by each process's own pixels would be off by a tenth.
-    """
-    assert ours.keys() == theirs.keys()
-    return max(
-        float((theirs[n] - ours[n]).norm() / ours[n].norm().clamp(min=1e-12))
-        for n in map(str, ours)
-        if ours[n].is_floating_point()
-    )
 
 
 def test_two_processes_train_what_one_trains(scenes, tmp_path):

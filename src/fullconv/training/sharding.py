@@ -37,11 +37,15 @@ def shard(model: nn.Module, world: World) -> nn.Module:
 
 
 def blocks_of(model: nn.Module) -> list[nn.Module]:
-    """The blocks and single layers of a backbone, inner ones first. Lists of blocks, which never compute themselves, are none."""
+    """The blocks and lone convolutions of a backbone, inner ones first. Lists of blocks do not compute themselves."""
     names = dict.fromkeys(layer_of(name) for name, _ in model.named_parameters())
     inner_first = sorted(filter(None, names), key=lambda name: name.count("."), reverse=True)
     blocks = [model.get_submodule(name) for name in inner_first]
-    return [block for block in blocks if type(block).forward is not nn.Module.forward]
+    return [
+        block
+        for block in blocks
+        if type(block).forward is not nn.Module.forward and any(p.dim() > 1 for p in block.parameters())
+    ]
 
 
 def local(tensor: Tensor) -> Tensor:

@@ -39,8 +39,8 @@ def training_step(run: Run, pictures: Tensor, labels: Tensor, weight: Tensor, lr
     buffers = {name: buffer.clone() for name, buffer in run.trained.named_buffers()}
     labels = labels.to(run.device, non_blocking=True)
     run.optimizer.zero_grad(set_to_none=True)
-    size = config.micro_batch or len(pictures)
-    parts = list(zip(pictures.split(size), labels.split(size), strict=True))
+    passes = num_passes(run)
+    parts = list(zip(pictures.tensor_split(passes), labels.tensor_split(passes), strict=True))
     norms = [pixel_weights(run, some_labels, weight) for _, some_labels in parts]
     whole = run.world.sum(torch.stack(norms).sum(0)).clamp(min=torch.finfo(torch.float32).tiny)
     total = torch.zeros((), device=run.device)
@@ -66,6 +66,12 @@ def training_step(run: Run, pictures: Tensor, labels: Tensor, weight: Tensor, lr
         nn.utils.clip_grad_norm_(run.trained.parameters(), config.clip)
     run.optimizer.step()
     return value
+
+
+def num_passes(run: Run) -> int:
+    """In how many passes each process takes its part of a batch: in as many as the others, though it may have a picture more."""
+    fewest = max(1, min(run.config.batch_size, len(run.train_samples)) // run.world.size)
+    return math.ceil(fewest / (run.config.micro_batch or fewest))
 
 
 def logits_and_labels(run: Run, pictures: Tensor, labels: Tensor) -> tuple[tuple[Tensor, ...], Tensor]:

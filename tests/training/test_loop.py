@@ -67,9 +67,14 @@ def test_a_run_leaves_everything_behind(finished):
     epoch = lines[-2]
     assert set(epoch["val"]) == {
         "mean_iou", "pixel_accuracy", "mean_accuracy", "frequency_weighted_iou", "num_images", "split", "per_class", "confusion",
-        "boundary_iou", "boundary_f", "boundary_distance", "stride_ceiling", "stride",
+        "boundary_iou", "boundary_f", "boundary_distance", "stride_ceiling", "stride", "calibration",
     }  # fmt: skip
     assert epoch["val"]["num_images"] == 2
+    assert {"samples/epoch_0003_best.jpg", "samples/epoch_0003_worst.jpg"} <= names
+    best, worst = (epoch["pictures"][key] for key in ("best", "worst"))
+    assert [len(best), len(worst)] == [1, 1]
+    assert best[0]["mean_iou"] >= worst[0]["mean_iou"]
+    assert 0 < epoch["val_seconds"] < epoch["seconds"]
 
 
 def test_training_lowers_the_loss(scenes, tmp_path):

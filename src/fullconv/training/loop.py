@@ -11,7 +11,7 @@ import torch
 from fullconv.bundle import save_bundle
 from fullconv.data.loading import TrainingSet, training_loader, worker_deaths_said
 from fullconv.data.transforms import TrainTransform
-from fullconv.drawing import sample_grid, save_jpeg
+from fullconv.drawing import save_jpeg
 from fullconv.errors import RunError
 from fullconv.evaluation import evaluate
 from fullconv.losses import class_weights
@@ -139,12 +139,14 @@ def finish_epoch(run: Run, began: float) -> Event:
     """Validates, and saves a bundle of this epoch, `last`, `best` where it is the best, and the state."""
     config, progress = run.config, run.progress
     epoch = progress.step // run.steps_per_epoch
-    figures = validate(run, epoch) if epoch % config.val_every == 0 or epoch == config.epochs else None
+    validated = epoch % config.val_every == 0 or epoch == config.epochs
+    measured = validate(run, epoch) if validated else {"val": None}
+    figures = measured["val"]
     mean_iou = -1.0 if figures is None else figures["mean_iou"] or 0.0
     best = mean_iou > progress.best
     record = {
         "kind": "epoch", "epoch": epoch, "step": progress.step, "train_loss": progress.epoch_loss / run.steps_per_epoch,
-        "seconds": time.monotonic() - began, "val": figures, "best": best,
+        "seconds": time.monotonic() - began, **measured, "best": best,
     }  # fmt: skip
     if figures is not None:
         progress.epochs_since_best = 0 if best else progress.epochs_since_best + config.val_every
@@ -187,12 +189,19 @@ def save_bundles(run: Run, epoch: int, figures: Event, best: bool) -> None:
 
 
 def validate(run: Run, epoch: int) -> Event:
-    """The figures of the validation split, of which each process takes its share; a few are drawn to `samples/epoch_NNNN.jpg`."""
-    labels = run.dataset.labels
+    """Measures the validation split, of which each process takes its share.
+
+    A few samples are drawn to `samples/epoch_NNNN.jpg`, the best and the worst to `epoch_NNNN_best.jpg` and `_worst.jpg`; with
+    several processes they are those of the leading one's share.
+
+    Returns:
+        Of the epoch's record: `val`, the figures; `val_seconds`, what it took; `pictures`, see `Evaluation.extremes`.
+    """
+    began = time.monotonic()
     evaluation = evaluate(
         run.judged,
         run.world.share(run.val_samples),
-        labels,
+        run.dataset.labels,
         run.preprocessing,
         run.device,
         run.precision,
@@ -202,7 +211,11 @@ def validate(run: Run, epoch: int) -> Event:
     for tensor in (tensor for scores in evaluation.measured for tensor in scores.counts):
         run.world.sum(tensor)
     if run.world.leads:
-        pictures, predictions, truths = zip(*evaluation.shown, strict=True)
-        grid = sample_grid(pictures, predictions, truths, labels)
-        save_jpeg(grid, run.config.out / "samples" / f"epoch_{epoch:04d}.jpg", quality=88)
-    return evaluation.summary(run.config.val_split)
+        for name, grid in evaluation.grids().items():
+            part = "" if name == "samples" else f"_{name}"
+            save_jpeg(grid, run.config.out / "samples" / f"epoch_{epoch:04d}{part}.jpg", quality=88)
+    return {
+        "val": evaluation.summary(run.config.val_split),
+        "val_seconds": time.monotonic() - began,
+        "pictures": evaluation.extremes(),
+    }

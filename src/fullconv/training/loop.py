@@ -5,6 +5,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from pathlib import Path
 
 import torch
 
@@ -160,7 +161,17 @@ def finish_epoch(run: Run, began: float) -> Event:
         save_bundles(run, epoch, figures or {}, best)
     run.save_state()
     run.log(record)
+    if run.world.leads and figures is not None:
+        drop_extremes(config.out / "samples", epoch)
     return record
+
+
+def drop_extremes(samples: Path, epoch: int) -> None:
+    """Removes the drawings of the best and the worst pictures of other epochs; the log keeps their names."""
+    for key in ("best", "worst"):
+        for file in samples.glob(f"epoch_*_{key}.jpg"):
+            if file.name != f"epoch_{epoch:04d}_{key}.jpg":
+                file.unlink(missing_ok=True)
 
 
 def save_bundles(run: Run, epoch: int, figures: Event, best: bool) -> None:
@@ -191,8 +202,8 @@ def save_bundles(run: Run, epoch: int, figures: Event, best: bool) -> None:
 def validate(run: Run, epoch: int) -> Event:
     """Measures the validation split, of which each process takes its share.
 
-    A few samples are drawn to `samples/epoch_NNNN.jpg`, the best and the worst to `epoch_NNNN_best.jpg` and `_worst.jpg`; with
-    several processes they are those of the leading one's share.
+    A few samples are drawn to `samples/epoch_NNNN.jpg`, the best and the worst to `epoch_NNNN_best.jpg` and `_worst.jpg`, of
+    which the last epoch's are kept; with several processes they are those of the leading one's share.
 
     Returns:
         Of the epoch's record: `val`, the figures; `val_seconds`, what it took; `pictures`, see `Evaluation.extremes`.

@@ -54,6 +54,12 @@ def test_a_run_leaves_everything_behind(finished):
         for name in ("last", "best")
         for suffix in ("safetensors", "json")
     } <= names
+    card = (out / "checkpoints" / "best" / "README.md").read_text()
+    assert "| pictures | 8 |" in card
+    assert "| loss | cross_entropy |" in card
+    assert "| backbone_weights | none |" in card
+    assert "expected calibration error" in card
+    assert str(out.parent) not in card
     assert "checkpoints/state.safetensors" in names
     assert sorted(folder.name for folder in (out / "checkpoints").glob("epoch_*")) == [
         "epoch_0002",

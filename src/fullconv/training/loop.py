@@ -182,6 +182,10 @@ def save_bundles(run: Run, epoch: int, figures: Event, best: bool) -> None:
         "epoch": epoch,
         "epochs": run.config.epochs,
         "seconds": round(run.progress.seconds, 1),
+        "pictures": len(run.train_samples),
+        "recipe": run.config.recipe,
+        "licence": run.config.licence,
+        "limits": run.config.limits,
     }
     for name in (f"epoch_{epoch:04d}", "last", *(["best"] if best else [])):
         save_bundle(

@@ -79,7 +79,11 @@ def test_what_is_written_comes_back(saved):
     assert loaded.labels.colors == LABELS.colors
     assert loaded.preprocessing == Preprocessing()
     assert loaded.manifest.metrics == {"mean_iou": 0.5}
-    assert sorted(file.name for file in folder.iterdir()) == ["model.json", "model.safetensors"]
+    assert sorted(file.name for file in folder.iterdir()) == [
+        "README.md",
+        "model.json",
+        "model.safetensors",
+    ]
     assert [file.name for file in folder.parent.iterdir()] == ["model"]
 
 

@@ -13,9 +13,9 @@ from torch import nn
 
 from fullconv.data.samples import Sample, read_sample
 from fullconv.errors import PictureError
-from fullconv.evaluation import evaluate, picture_score_map, shown_indices
+from fullconv.evaluation import Evaluation, Judged, evaluate, picture_score_map, shown_indices
 from fullconv.labels import Head, LabelSet
-from fullconv.metrics import Scores
+from fullconv.metrics import CONFIDENCE_STEP, Confusion, Scores
 from fullconv.preprocessing import Preprocessing
 
 PLAIN = Preprocessing(mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
@@ -65,6 +65,7 @@ def test_the_summary_has_the_printed_names(samples):
     evaluation = evaluate(Brightest(), samples, LABELS, PLAIN, CPU, "fp32")
     figures = evaluation.summary("val")
     assert figures == evaluation.scores.summary(LABELS.names, 3, "val")
+    assert sum(each["pixels"] for each in figures["calibration"]["bins"]) == 2 * 1 + 3 * 2 - 2
     assert (figures["num_images"], figures["split"], figures["stride"]) == (3, "val", None)
     assert set(figures["stride_ceiling"]) == {"32", "16", "8", "4"}
 
@@ -90,6 +91,72 @@ def test_the_shown_samples_are_kept_as_they_were_predicted(samples):
     for picture, label_map, truth in evaluation.shown:
         assert (picture.argmax(axis=2) == label_map).all()
         assert ((truth == label_map) | (truth == 255)).all()
+
+
+class Sure(nn.Module):
+    """Is everywhere sure of red, as sure as the logits 2, 0, 0 make it."""
+
+    def forward(self, pictures):
+        return torch.tensor([2.0, 0.0, 0.0]).view(1, 3, 1, 1).expand(len(pictures), 3, *pictures.shape[2:])
+
+
+def test_confidence_is_held_against_what_is_right(samples):
+    calibration = evaluate(Sure(), samples, LABELS, PLAIN, CPU, "fp32").summary("val")["calibration"]
+    truths = [read_sample(sample, LABELS)[1][::5, ::5] for sample in samples]
+    right, valid = (
+        sum(int(test(truth).sum()) for truth in truths) for test in (lambda t: t == 0, lambda t: t != 255)
+    )
+    sure = np.e**2 / (np.e**2 + 2)
+    assert calibration["confidence"] == pytest.approx(sure, abs=1e-6)
+    assert calibration["accuracy"] == right / valid
+    assert calibration["ece"] == pytest.approx(abs(sure - right / valid), abs=1e-6)
+
+
+def test_the_best_and_the_worst_are_kept_and_none_is_both(samples):
+    evaluation = evaluate(Reddest(), samples, LABELS, PLAIN, CPU, "fp32")
+    told = {}
+    for sample in samples:
+        alone = evaluate(Reddest(), [sample], LABELS, PLAIN, CPU, "fp32")
+        told[sample.name] = alone.scores.confusion.mean_iou
+        assert alone.extremes() == (
+            {"best": [{"name": sample.name, "mean_iou": told[sample.name]}], "worst": []}
+            if told[sample.name] is not None
+            else {"best": [], "worst": []}  # the picture of one pixel is all void
+        )
+    assert told.pop("1") is None
+    first, second = sorted(told, key=lambda name: -told[name])
+    assert [each.name for each in evaluation.best] == [first]
+    assert [each.name for each in evaluation.worst] == [second]
+    picture, label_map, truth = evaluation.best[0].shown
+    assert picture.shape[:2] == label_map.shape == truth.shape
+    own = Confusion(3)
+    own.update(label_map, truth)
+    assert own.mean_iou == evaluation.best[0].mean_iou
+
+
+def test_grids_are_drawn_of_what_there_is(samples):
+    def odd(name):
+        return [replace(each, name=name) for each in samples]
+
+    evaluation = evaluate(Reddest(), odd("街道\n<b>") + odd("very long " * 20), LABELS, PLAIN, CPU, "fp32")
+    grids = evaluation.grids()
+    assert list(grids) == ["samples", "best", "worst"]
+    assert grids["best"].width < grids["samples"].width
+    assert list(evaluate(Reddest(), samples[1:2], LABELS, PLAIN, CPU, "fp32").grids()) == ["samples"]
+    assert evaluate(Reddest(), [], LABELS, PLAIN, CPU, "fp32").grids() == {}
+
+
+@pytest.mark.parametrize("number", [0, 1, 2, 5, 6, 7, 40])
+def test_at_most_three_of_each_are_kept(number):
+    values = [index * 7 % 40 // 2 / 20 for index in range(number)]
+    evaluation = Evaluation([])
+    for index, value in enumerate(values):
+        evaluation.rank(Judged(str(index), value, (np.zeros(1), np.zeros(1), np.zeros(1))))
+        assert len(evaluation.ranking) <= 6
+    order = sorted(range(number), key=lambda index: -values[index])  # of equal ones the earlier first
+    kept = [int(each.name) for each in evaluation.best + evaluation.worst[::-1]]
+    assert kept == (order if number <= 6 else order[:3] + order[-3:])
+    assert len(evaluation.best) - len(evaluation.worst) in (0, 1)
 
 
 class TwoHeaded(nn.Module):
@@ -155,8 +222,9 @@ def test_what_is_done_side_by_side_counts_and_tells_as_one_picture_after_another
     evaluation = evaluate(Reddest(), many, LABELS, PLAIN, CPU, "fp32", lambda *each: told.append(each))
     for index, sample in enumerate(many):
         picture, truth = read_sample(sample, LABELS)
-        label_map = picture_score_map(Reddest(), picture, PLAIN, CPU, "fp32").labels().numpy()
-        scores.update(label_map, truth)
+        score_map = picture_score_map(Reddest(), picture, PLAIN, CPU, "fp32")
+        label_map, confidence = score_map.labels().numpy(), score_map.confidence().numpy()
+        scores.update(label_map, truth, confidence[::CONFIDENCE_STEP, ::CONFIDENCE_STEP])
         assert told[index][0] == index
         for array, expected in zip(told[index][1:], (picture, label_map, truth), strict=True):
             assert (array == expected).all()

@@ -16,6 +16,7 @@ FLOORS = {
     "download": 1,
     "lookahead": 1,
     "devices": 1,
+    "model_card": 1,
     "preprocessing": 1,
     "ops": 1,
     "models": 2,

@@ -2,6 +2,7 @@
 
 `model.json` holds the architecture, the classes, the preprocessing, the figures of the last evaluation and the SHA-256 of the
 weights, and ends with a digest of itself: a bundle that was changed by accident does not load. Nothing in it is code.
+`README.md` says the same to people; nothing reads it.
 """
 
 import hashlib
@@ -20,6 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field, FiniteFloat
 from fullconv.data.extra import ExtraFormat
 from fullconv.errors import BundleError, DataError, FullconvError
 from fullconv.labels import Head, LabelSet, head_sizes
+from fullconv.model_card import CARD, model_card
 from fullconv.models.build import build_for_prediction, build_with
 from fullconv.models.fcn import FcnOptions
 from fullconv.preprocessing import Preprocessing
@@ -144,6 +146,10 @@ def save_bundle(
 ) -> None:
     """Writes a bundle beside `folder` and then puts it in its place, so that it is never seen half-written.
 
+    Args:
+        trained: how, for people; a value may be a mapping, such as a `recipe`. `licence` and `limits` are the author's words.
+        metrics: of `Evaluation.summary`; empty where nothing was measured.
+
     Raises:
         StorageError: the disk is full or may not be written; what was there before is still there.
     """
@@ -161,9 +167,11 @@ def save_bundle(
     )
     content = manifest.model_dump(mode="json")
     content["manifest_sha256"] = digest(content)
+    card = model_card(content, sum(tensor.numel() for tensor in state.values()))
     with replaced_folder(folder) as fresh:  # `find_bundle` finds the old one in between
         (fresh / WEIGHTS).write_bytes(weights)
         (fresh / MANIFEST).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+        (fresh / CARD).write_text(card, encoding="utf-8")
 
 
 def digest(content: dict[str, Any]) -> str:

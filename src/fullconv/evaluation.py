@@ -9,28 +9,62 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import nn
 
 from fullconv.data.samples import Sample, read_heads, read_sample
 from fullconv.devices import Precision, autocast
+from fullconv.drawing import percent, readable, sample_grid
 from fullconv.labels import Head, LabelSet
 from fullconv.lookahead import ahead, pool
-from fullconv.metrics import Scores
+from fullconv.metrics import CONFIDENCE_STEP, Confusion, Scores
 from fullconv.models.scoring import score_maps_of
 from fullconv.ops.score_map import ScoreMap
 from fullconv.preprocessing import Preprocessing
 
 NUM_SHOWN = 6
 
+NUM_EXTREME = 3
+"""Pictures that are kept of the best, and as many of the worst."""
+
 Refine = Literal["none", "crf"]
 Shown = tuple[np.ndarray, np.ndarray, np.ndarray]
 """A picture, its predicted label map, and its truth."""
 
-Labelled = tuple[np.ndarray, np.ndarray, list[np.ndarray]]
-"""A picture, the truths of all heads, and the label maps of `Evaluation.measured`."""
-
 READERS = max(1, min(4, (os.cpu_count() or 1) // 2))
 """Threads that read; decoding leaves Python's lock."""
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """A picture and what the network says of it.
+
+    Attributes:
+        picture: (H, W, C) uint8, RGB first.
+        truths: (1 + heads, H, W) uint8, of all heads.
+        label_maps: (H, W) each, of `Evaluation.measured`.
+        confidences: of the same, float32 at every `CONFIDENCE_STEP`-th row and column.
+    """
+
+    picture: np.ndarray
+    truths: np.ndarray
+    label_maps: list[np.ndarray]
+    confidences: list[np.ndarray]
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A sample, and how well its picture was labelled.
+
+    Attributes:
+        name: the sample's.
+        mean_iou: of this picture alone, 0..1; over the classes that are in its truth or its prediction.
+        shown: of the first head.
+    """
+
+    name: str
+    mean_iou: float
+    shown: Shown
 
 
 @dataclass
@@ -60,12 +94,24 @@ class Evaluation:
         shown: a few of the samples (see `shown_indices`), of the first head.
         num_images: the samples that were measured.
         refine_seconds: what the refinement took, in all.
+        ranking: the samples of the highest and of the lowest mean IU, three each at most, best first.
     """
 
     heads: list[HeadScores]
     shown: list[Shown] = field(default_factory=list)
     num_images: int = 0
     refine_seconds: float = 0.0
+    ranking: list[Judged] = field(default_factory=list)
+
+    @property
+    def best(self) -> list[Judged]:
+        """At most three, best first; of two samples one is among the best and one among the worst."""
+        return self.ranking[: -(-len(self.ranking) // 2)]
+
+    @property
+    def worst(self) -> list[Judged]:
+        """At most three, worst first; none of them is among the best."""
+        return self.ranking[len(self.best) :][::-1]
 
     @property
     def scores(self) -> Scores:
@@ -78,13 +124,40 @@ class Evaluation:
         unrefined = [each.unrefined for each in self.heads if each.unrefined is not None]
         return [each.scores for each in self.heads] + unrefined
 
-    def count(self, labelled: Labelled) -> Shown:
-        """Adds a picture to all figures; returns what was counted for the first head."""
-        picture, truths, label_maps = labelled
-        for scores, label_map, truth in zip(self.measured, label_maps, cycle(truths), strict=False):
-            scores.update(label_map, truth)
+    def count(self, labelled: Labelled) -> tuple[Shown, float | None]:
+        """Adds a picture to all figures; returns what was counted for the first head, and the picture's own mean IU."""
+        before = self.scores.confusion.matrix.clone()
+        for scores, label_map, truth, confidence in zip(
+            self.measured, labelled.label_maps, cycle(labelled.truths), labelled.confidences, strict=False
+        ):
+            scores.update(label_map, truth, confidence)
         self.num_images += 1
-        return picture, label_maps[0], truths[0]
+        own = Confusion.from_matrix(self.scores.confusion.matrix - before)
+        return (labelled.picture, labelled.label_maps[0], labelled.truths[0]), own.mean_iou
+
+    def rank(self, judged: Judged) -> None:
+        """Keeps the sample if it is one of the best or one of the worst so far; of equal ones the earlier goes first."""
+        self.ranking = sorted([*self.ranking, judged], key=lambda each: -each.mean_iou)
+        del self.ranking[NUM_EXTREME:-NUM_EXTREME]
+
+    def extremes(self) -> dict[str, Any]:
+        """The names and figures of the `best` and the `worst` samples."""
+        return {
+            key: [{"name": each.name, "mean_iou": each.mean_iou} for each in judged]
+            for key, judged in (("best", self.best), ("worst", self.worst))
+        }
+
+    def grids(self) -> dict[str, Image.Image]:
+        """Drawings of pictures, predictions, truths and errors: `samples`, `best` and `worst`, where there are such."""
+        drawn = {"samples": grid_of(self.shown, self.heads[0].head.labels)} if self.shown else {}
+        for key, judged in (("best", self.best), ("worst", self.worst)):
+            if judged:
+                captions = [
+                    f"IU {percent(each.mean_iou)}  {readable(each.name, f'picture {index}')}"
+                    for index, each in enumerate(judged, start=1)
+                ]
+                drawn[key] = grid_of([each.shown for each in judged], self.heads[0].head.labels, captions)
+        return drawn
 
     def summary(self, split: str) -> dict[str, Any]:
         """The figures of `Scores.summary`, and where there are such: `heads` by name, and the `refinement`.
@@ -102,6 +175,11 @@ class Evaluation:
                 "seconds_per_image": self.refine_seconds / max(1, self.num_images),
             }
         return figures
+
+
+def grid_of(shown: Sequence[Shown], labels: LabelSet, captions: Sequence[str] | None = None) -> Image.Image:
+    pictures, predictions, truths = zip(*shown, strict=True)
+    return sample_grid(pictures, predictions, truths, labels, captions)
 
 
 def picture_score_map(
@@ -169,8 +247,7 @@ def evaluate(
     def labelled(read: tuple[np.ndarray, np.ndarray]) -> Labelled:
         picture, truths = read
         score_map = picture_score_map(model, picture, preprocessing, device, precision)
-        label_maps = labels_of(evaluation, picture, score_map)
-        return picture, truths, label_maps if ids is None else [ids[label_map] for label_map in label_maps]
+        return labelled_by(evaluation, picture, truths, score_map, ids)
 
     was_training = model.training
     model.eval()
@@ -181,11 +258,13 @@ def evaluate(
             )
             counted = ahead(counting, evaluation.count, map(labelled, read), most=2)
             shown = set(shown_indices(len(samples)))
-            for index, (picture, label_map, truth) in enumerate(counted):
+            for index, (what, mean_iou) in enumerate(counted):
                 if index in shown:
-                    evaluation.shown.append((picture, label_map, truth))
+                    evaluation.shown.append(what)
+                if mean_iou is not None:
+                    evaluation.rank(Judged(samples[index].name, mean_iou, what))
                 if seen is not None:
-                    seen(index, picture, label_map, truth)
+                    seen(index, *what)
     finally:
         model.train(was_training)
     return evaluation
@@ -207,22 +286,34 @@ def read_truths(sample: Sample, labels: LabelSet, heads: Sequence[Head]) -> tupl
     return picture, truth[None]
 
 
-def labels_of(evaluation: Evaluation, picture: np.ndarray, score_map: ScoreMap) -> list[np.ndarray]:
-    """The label maps (H, W) of `Evaluation.measured`.
+def labelled_by(
+    evaluation: Evaluation,
+    picture: np.ndarray,
+    truths: np.ndarray,
+    score_map: ScoreMap,
+    ids: np.ndarray | None,
+) -> Labelled:
+    """The label maps and confidences of a picture (H, W, C) uint8, RGB first.
 
     Args:
-        picture: (H, W, C) uint8, RGB first.
+        truths: (1 + heads, H, W) uint8, of all heads.
         score_map: of the sum of the heads' K, one head after the other.
+        ids: see `evaluate`.
     """
     sizes = [each.head.labels.num_classes for each in evaluation.heads]
     parts = score_map.split(sizes) if len(sizes) > 1 else [score_map]
+    if evaluation.heads[0].unrefined is not None:
+        began = time.monotonic()
+        refined = [crf_refined(part, picture) for part in parts]
+        evaluation.refine_seconds += time.monotonic() - began
+        parts = refined + parts
     label_maps = [part.labels().cpu().numpy() for part in parts]
-    if evaluation.heads[0].unrefined is None:
-        return label_maps
-    began = time.monotonic()
-    refined = [crf_refined(part, picture) for part in parts]
-    evaluation.refine_seconds += time.monotonic() - began
-    return [part.labels().cpu().numpy() for part in refined] + label_maps
+    return Labelled(
+        picture,
+        truths,
+        label_maps if ids is None else [ids[label_map] for label_map in label_maps],
+        [part.thinned(CONFIDENCE_STEP).confidence().cpu().numpy() for part in parts],
+    )
 
 
 def crf_refined(score_map: ScoreMap, picture: np.ndarray) -> ScoreMap:

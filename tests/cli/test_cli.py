@@ -106,13 +106,15 @@ def test_evaluate(capsys, scenes, run, tmp_path):
     figures = json.loads(out)
     assert set(figures) == {
         "mean_iou", "pixel_accuracy", "mean_accuracy", "frequency_weighted_iou", "num_images", "split", "per_class", "confusion",
-        "boundary_iou", "boundary_f", "boundary_distance", "stride_ceiling", "stride",
+        "boundary_iou", "boundary_f", "boundary_distance", "stride_ceiling", "stride", "calibration", "pictures",
     }  # fmt: skip
     assert json.loads((tmp_path / "e" / "evaluation.json").read_text()) == figures
-    assert (tmp_path / "e" / "samples.jpg").exists()
+    assert {file.stem for file in (tmp_path / "e").glob("*.jpg")} == {"samples", "best", "worst"}
+    assert [len(figures["pictures"][key]) for key in ("best", "worst")] == [1, 1]
     code, out, _ = call(capsys, "evaluate", run, scenes, "--split", "train")
     assert code == 0
     assert "mean IU" in out
+    assert "calibration error, ECE" in out
     assert "balloon" in out
 
 

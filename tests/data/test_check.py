@@ -33,7 +33,9 @@ def test_sound_samples_are_counted(tmp_path: Path):
     ]
     seen = []
     summary = check_samples(samples, BAG, progress=lambda done, total: seen.append((done, total)))
-    assert summary == DataSummary(3, pixels_per_class=(3, 4), void_pixels=1, median_hw=(1, 2), warnings=())
+    assert summary == DataSummary(
+        3, (3, 4), void_pixels=1, median_hw=(1, 2), warnings=(), smallest_hw=(1, 2), largest_hw=(1, 3)
+    )
     assert seen == [(1, 3), (2, 3), (3, 3)]
 
 

@@ -11,7 +11,15 @@ from hypothesis import strategies as st
 from scipy import ndimage
 
 from fullconv.errors import InputError
-from fullconv.metrics import STRIDES, BoundaryF, BoundaryIou, Confusion, Scores, stride_ceiling
+from fullconv.metrics import (
+    STRIDES,
+    BoundaryF,
+    BoundaryIou,
+    Calibration,
+    Confusion,
+    Scores,
+    stride_ceiling,
+)
 
 NAMES = ["sky", "tree", "boat"]
 
@@ -43,6 +51,7 @@ def test_the_figures_are_those_of_each_measure_by_itself():
         "boundary_distance": 3,
         "stride_ceiling": {str(stride): ceiling.mean_iou for stride, ceiling in ceilings.items()},
         "stride": 8,
+        "calibration": Calibration().summary(),
     }
     assert list(summary["stride_ceiling"]) == ["32", "16", "8", "4"]
     assert json.loads(json.dumps(summary, allow_nan=False)) == summary

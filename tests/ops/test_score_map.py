@@ -1,6 +1,7 @@
 """What score maps say about pixels, against full-size scores."""
 
 import numpy as np
+import pytest
 import torch
 from scipy.stats import entropy
 
@@ -23,6 +24,17 @@ def test_logits_whole_and_in_strips():
         torch.testing.assert_close(small.logits(), full)
         torch.testing.assert_close(small.logits(11, 14), full[:, 11:14])
         np.testing.assert_array_equal(small.labels(), full.argmax(0))
+
+
+@pytest.mark.parametrize("step", [1, 2, 5, 40])
+@pytest.mark.parametrize("first_hw", [(0, 0), (9, 17)])
+def test_every_so_many_rows_and_columns(step, first_hw):
+    small, full = coarse(first_hw, (31, 20))
+    thin = small.thinned(step)
+    torch.testing.assert_close(thin.logits(), full[:, ::step, ::step])
+    torch.testing.assert_close(thin.confidence(), small.confidence()[::step, ::step])
+    pixels = ScoreMap.of_pixels(full).cropped(3, 2, (7, 11))
+    assert torch.equal(pixels.thinned(step).logits(), full[:, 3:10:step, 2:13:step])
 
 
 def test_confidence_and_entropy(monkeypatch):

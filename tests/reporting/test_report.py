@@ -29,6 +29,10 @@ PIXELS = [
     110_000,
     90_000,
 ]
+PICTURES = {
+    "best": [{"name": "0016E5_07959", "mean_iou": 0.871}, {"name": "街道 <b>1</b>", "mean_iou": 0.85}],
+    "worst": [{"name": "Seq05VD_f00210", "mean_iou": 0.312}],
+}
 HOSTILE = ["<script>x()</script>", "a\"b' onload=x", "$\\frac{$ & </style>", "标志"]
 
 
@@ -69,6 +73,8 @@ def start_line(names: list[str]) -> dict:
             "pixels_per_class": [int(share * 600_000) for share in shares],
             "void_pixels": 2_100_000,
             "median_hw": [360, 480],
+            "smallest_hw": [240, 320],
+            "largest_hw": [720, 960],
         },
         "model": {"name": "fcn8s", "backbone": "resnet18", "parameters": 11_186_112, "stride": 8},
         "environment": {
@@ -78,6 +84,16 @@ def start_line(names: list[str]) -> dict:
             "device": "cpu (2 threads)",
         },
     }
+
+
+def calibration(gap: float) -> dict:
+    """A network that is surer than it is right by `gap`, everywhere; no pixel is less than 1/3 sure."""
+    empty = {"pixels": 0, "confidence": None, "accuracy": None}
+    bins = [
+        {"pixels": 40 * 2**i, "confidence": (i + 5.5) / 15, "accuracy": (i + 5.5) / 15 - gap}
+        for i in range(10)
+    ]
+    return {"ece": gap, "confidence": 0.9, "accuracy": 0.9 - gap, "bins": [empty] * 5 + bins}
 
 
 def validation(names: list[str], progress: float, absent: int | None = None) -> dict:
@@ -115,6 +131,7 @@ def validation(names: list[str], progress: float, absent: int | None = None) -> 
         "boundary_distance": 3,
         "stride_ceiling": {"32": 0.573, "16": 0.701, "8": 0.805, "4": None},
         "stride": 8,
+        "calibration": calibration(0.03),
         "num_images": 101,
         "split": "val",
         "per_class": per_class,
@@ -135,6 +152,7 @@ def log_lines(names: list[str], epochs: int, absent: int | None = None, done: bo
             lines.append({**step, "lr": rate, "images_per_second": 41 + rng.normal()})
         val = validation(names, 1 - float(np.exp(-epoch / 7)) + 0.02 * float(np.sin(epoch * 2)), absent)
         record = {"kind": "epoch", "epoch": epoch, "step": epoch * 40, "train_loss": 0.5}
+        record |= {"val_seconds": 7.5, "pictures": {key: PICTURES[key] for key in ("best", "worst")}}
         lines.append({**record, "seconds": 93.4 * epoch, "val": val, "best": val["mean_iou"] > best})
         best = max(best, val["mean_iou"])
     if done:
@@ -202,6 +220,65 @@ def test_a_log_from_before_ceilings_were_counted(tmp_path: Path) -> None:
     assert "What a stride admits" not in text
 
 
+def test_calibration_is_told_and_drawn(full_html: str) -> None:
+    text = " ".join(Page(full_html).text.split())
+    assert re.search(
+        r"calibration error ECE, 15 bins 3\.0 % confidence .{20,60} 90\.0 % accuracy .{10,40} 87\.0 %", text
+    )
+    assert full_html.count('aria-label="Reliability diagram') == 1
+
+
+def test_a_log_without_calibration_pictures_and_timings(tmp_path: Path) -> None:
+    lines = log_lines(CAMVID, epochs=2)
+    unknown = {**calibration(0), "ece": None, "confidence": None, "accuracy": None}
+    for line in lines:
+        line.pop("pictures", None)
+        line.pop("val_seconds", None)
+        if line.get("val"):
+            line["val"]["calibration"] = unknown
+    run = write_run(tmp_path / "run", lines)
+    assert "Reliability" not in read(write_report(run))
+    for line in lines:
+        line.get("val", {}).pop("calibration", None)
+    html = read(write_report(write_run(tmp_path / "other", lines)))
+    assert "Reliability" not in html
+    assert "Best and worst" not in html
+    assert "validation in it" not in html
+
+
+def test_the_best_and_worst_pictures_of_the_last_validation_are_named(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "run", log_lines(CAMVID, epochs=3), samples=(1, 2, 3))
+    assert "Best and worst" not in read(write_report(run))  # their grids are gone
+    for name in ("epoch_0002_best", "epoch_0003_best", "epoch_0003_worst"):
+        Image.new("RGB", (60, 40)).save(run / "samples" / f"{name}.jpg")
+    html = read(write_report(run))
+    text = " ".join(Page(html).text.split())
+    assert "Of the validation after epoch 3" in text
+    assert (
+        "Best 0016E5_07959 mean IU 87.1 % 街道 <b>1</b> mean IU 85.0 % Worst Seq05VD_f00210 mean IU 31.2 %"
+        in text
+    )
+    assert len(re.findall(r"<img ", html)) == 5
+    (run / "samples" / "epoch_0003_worst.jpg").unlink()
+    assert "Worst" not in read(write_report(run))
+
+
+def test_data_and_timings_are_summed_up(full_html: str, tmp_path: Path) -> None:
+    text = " ".join(Page(full_html).text.split())
+    assert "pictures 367 train, 101 val" in text
+    assert "median 480 × 360, smallest 320 × 240, largest 960 × 720 (width × height" in text
+    assert "training pixels 59,400,000, of which 3.5 % void" in text
+    assert "sky 10,200,000 17.2 % 2,855,522 18.2 %" in text
+    assert "an epoch, median 1 min 33 s validation in it, median 7.5 s training speed, median 4" in text
+    assert "until epoch 29, the best 45 min 9 s in all 46 min 42 s" in text
+    lines = log_lines(CAMVID, epochs=1)
+    del lines[0]["data"]["smallest_hw"], lines[0]["data"]["largest_hw"]
+    assert (
+        "median 480 × 360 (width × height"
+        in Page(read(write_report(write_run(tmp_path / "run", lines)))).text
+    )
+
+
 def test_a_network_without_a_stride(tmp_path: Path) -> None:
     lines = log_lines(CAMVID, epochs=1)
     lines[-2]["val"]["stride"] = None
@@ -211,7 +288,7 @@ def test_a_network_without_a_stride(tmp_path: Path) -> None:
 
 
 def test_the_class_table_has_each_class_by_id_and_marks_three(full_html: str) -> None:
-    table = full_html[full_html.index("Class by class") :]
+    table = full_html[full_html.index("Class by class") : full_html.index("What is mistaken")]
     rows = re.findall(r"<tr(?: class=\"weak\")?><th scope=\"row\">.*?</tr>", table, re.DOTALL)
     assert [Page(row).text.split()[:2] for row in rows] == [[str(i), name] for i, name in enumerate(CAMVID)]
     assert sum("weakest" in row for row in rows) == 3
@@ -357,7 +434,8 @@ def test_hostile_names_are_only_text(tmp_path: Path) -> None:
 def test_many_classes(tmp_path: Path) -> None:
     names = [f"class {index}" for index in range(150)]
     html = read(write_report(write_run(tmp_path / "run", log_lines(names, epochs=1))))
-    assert html[html.index("Class by class") :].count('scope="row"') == 150
+    assert html[html.index("Class by class") : html.index("What is mistaken")].count('scope="row"') == 150
+    assert html[html.index("Pixels of each class") :].count('scope="row"') == 151
     assert len(html) < 1_000_000
 
 

@@ -3,6 +3,7 @@
 import json
 
 import numpy as np
+from PIL import Image
 
 from fullconv.labels import LabelSet
 from fullconv.metrics import Scores
@@ -13,7 +14,8 @@ LABELS = LabelSet.from_names(["sky", "road", "unicorn"])
 
 def figures(stride: int | None = 8) -> dict:
     scores = Scores(3, stride)
-    scores.update(np.array([[0, 0, 1, 1]], np.uint8), np.array([[0, 0, 0, 1]], np.uint8))
+    labels, truth = np.array([[0, 0, 1, 1]], np.uint8), np.array([[0, 0, 0, 1]], np.uint8)
+    scores.update(labels, truth, np.array([[0.75]]))  # of the first pixel
     return scores.summary(LABELS.names, 1, "val")
 
 
@@ -33,6 +35,7 @@ def test_the_table_is_in_percent_and_says_what_is_absent():
     assert "mean IU                 58.3   of at most 12.5 at stride 8" in lines
     assert "boundary IU (3 pixels)  58.3" in lines
     assert "boundary F  (3 pixels) 100.0" in lines
+    assert "calibration error, ECE  25.0   75.0 sure on average, 100.0 right" in lines
     assert "over 1 pictures of split 'val'" in lines
     assert lines[-1] == "highest mean IU by stride   32: 12.5   16: 12.5   8: 12.5   4: 37.5"
 
@@ -43,6 +46,10 @@ def test_a_network_without_a_stride_has_no_ceiling():
     assert "8: 12.5" in text
     assert mean_iou_text(figures(stride=None)) == "mean IU 58.3"
     assert mean_iou_text(figures()) == "mean IU 58.3 (ceiling 12.5)"
+
+
+def test_what_was_not_looked_at_has_no_calibration():
+    assert "calibration error, ECE   n/a\n" in figures_table(Scores(3).summary(LABELS.names, 0, "val"))
 
 
 def test_figures_from_before_ceilings_were_counted_can_be_shown():
@@ -69,9 +76,8 @@ def test_the_refinement_says_what_it_gains_and_when_it_does_not():
 
 
 def test_files(tmp_path):
-    sample = (np.zeros((8, 9, 3), np.uint8), np.zeros((8, 9), np.uint8), np.ones((8, 9), np.uint8))
-    write_evaluation(tmp_path / "e", figures(), [sample], LABELS)
+    write_evaluation(tmp_path / "e", figures(), {"samples": Image.new("RGB", (8, 9))})
     assert json.loads((tmp_path / "e" / "evaluation.json").read_text()) == figures()
     assert (tmp_path / "e" / "samples.jpg").read_bytes()[:2] == b"\xff\xd8"
-    write_evaluation(tmp_path / "f", figures(), [], LABELS)
+    write_evaluation(tmp_path / "f", figures(), {})
     assert [file.name for file in (tmp_path / "f").iterdir()] == ["evaluation.json"]

@@ -38,5 +38,15 @@ def test_a_file_that_is_no_configuration(tmp_path, text):
         read_config(tmp_path / "c.yaml")
 
 
+def test_the_recipe_tells_no_folders():
+    given = {"backbone_weights": "/home/me/net.pth", "init_from": "runs/secret/best", "licence": "MIT"}
+    recipe = make_config(GOOD | given, "test").recipe
+    assert recipe["backbone_weights"] == "net.pth"
+    assert recipe["init_from"] == "best"
+    assert recipe["lr"] == 1e-3
+    assert not {"data", "out", "licence", "model", "upsampling", "patience"} & set(recipe)
+    assert "init_from" not in make_config(GOOD, "test").recipe
+
+
 def test_every_option_is_in_the_file():
     assert set(yaml.safe_load(config_text(make_config(GOOD, "test")))) == set(TrainConfig.model_fields)

@@ -54,6 +54,12 @@ def test_a_run_leaves_everything_behind(finished):
         for name in ("last", "best")
         for suffix in ("safetensors", "json")
     } <= names
+    card = (out / "checkpoints" / "best" / "README.md").read_text()
+    assert "| pictures | 8 |" in card
+    assert "| loss | cross_entropy |" in card
+    assert "| backbone_weights | none |" in card
+    assert "expected calibration error" in card
+    assert str(out.parent) not in card
     assert "checkpoints/state.safetensors" in names
     assert sorted(folder.name for folder in (out / "checkpoints").glob("epoch_*")) == [
         "epoch_0002",
@@ -67,9 +73,17 @@ def test_a_run_leaves_everything_behind(finished):
     epoch = lines[-2]
     assert set(epoch["val"]) == {
         "mean_iou", "pixel_accuracy", "mean_accuracy", "frequency_weighted_iou", "num_images", "split", "per_class", "confusion",
-        "boundary_iou", "boundary_f", "boundary_distance", "stride_ceiling", "stride",
+        "boundary_iou", "boundary_f", "boundary_distance", "stride_ceiling", "stride", "calibration",
     }  # fmt: skip
     assert epoch["val"]["num_images"] == 2
+    assert {name for name in names if name.endswith("st.jpg")} == {
+        "samples/epoch_0003_best.jpg",
+        "samples/epoch_0003_worst.jpg",
+    }
+    best, worst = (epoch["pictures"][key] for key in ("best", "worst"))
+    assert [len(best), len(worst)] == [1, 1]
+    assert best[0]["mean_iou"] >= worst[0]["mean_iou"]
+    assert 0 < epoch["val_seconds"] < epoch["seconds"]
 
 
 def test_training_lowers_the_loss(scenes, tmp_path):

@@ -14,7 +14,7 @@ import click
     "--out",
     type=click.Path(path_type=Path),
     default=None,
-    help="Folder for evaluation.json and a sample grid.",
+    help="Folder for evaluation.json and grids of a few, the best and the worst pictures.",
 )
 @click.option(
     "--refine",
@@ -42,6 +42,7 @@ def evaluate(
     over the whole split: one confusion matrix, in which void pixels do not count. A class that neither the masks nor the
     predictions hold is n/a and left out of the mean. Beside the mean IU stands its ceiling: what the masks themselves would
     score if they were shrunk by the network's stride and enlarged again.
+    The calibration error is how far the network's confidence is from the share of pixels that is right.
     """
     from fullconv.cli.console import print_json, progress_bar, say
     from fullconv.data.dataset import open_dataset
@@ -69,9 +70,9 @@ def evaluate(
             refine="crf" if refine == "crf" else "none",
             ids=ids,
         )
-    figures = evaluation.summary(split)
+    figures = evaluation.summary(split) | {"pictures": evaluation.extremes()}
     if out is not None:
-        write_evaluation(out, figures, evaluation.shown, dataset.labels)
+        write_evaluation(out, figures, evaluation.grids())
         say(f"written to {out}")
     if as_json:
         print_json(figures)

@@ -1,5 +1,6 @@
 """The quick check before the first step: every pair is read once, so that no run dies of its data later."""
 
+import math
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -32,6 +33,7 @@ class DataSummary:
         median_hw: the median height and the median width, (0, 0) without samples.
         warnings: what is legal but suspicious, a line each.
         pixels_per_head: the counts of each further head's classes.
+        smallest_hw, largest_hw: the size of the picture of the fewest and of the most pixels, (0, 0) without samples.
     """
 
     num_samples: int
@@ -40,6 +42,8 @@ class DataSummary:
     median_hw: tuple[int, int]
     warnings: tuple[str, ...]
     pixels_per_head: tuple[tuple[int, ...], ...] = ()
+    smallest_hw: tuple[int, int] = (0, 0)
+    largest_hw: tuple[int, int] = (0, 0)
 
 
 def check_samples(
@@ -120,6 +124,8 @@ def examine_samples(
         pixels_per_head=tuple(
             tuple(totals[1 + index, : head.labels.num_classes].tolist()) for index, head in enumerate(heads)
         ),
+        smallest_hw=min(sizes, key=math.prod, default=(0, 0)),
+        largest_hw=max(sizes, key=math.prod, default=(0, 0)),
     )
     return summary, tuple(faults)
 

@@ -6,7 +6,7 @@ Of pictures with extra channels, such as depth, red, green and blue are drawn.
 from fullconv.drawing.grids import CELL, WRONG, sample_grid
 from fullconv.drawing.maps import confidence_picture, entropy_picture, value_map
 from fullconv.drawing.overlays import before_after, overlay
-from fullconv.drawing.panels import FAINT, INK, NEUTRAL, PAPER, save_jpeg
+from fullconv.drawing.panels import FAINT, INK, NEUTRAL, PAPER, percent, readable, save_jpeg
 
 __all__ = [
     "CELL",
@@ -19,6 +19,8 @@ __all__ = [
     "confidence_picture",
     "entropy_picture",
     "overlay",
+    "percent",
+    "readable",
     "sample_grid",
     "save_jpeg",
     "value_map",

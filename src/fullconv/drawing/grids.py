@@ -13,6 +13,7 @@ from fullconv.drawing.panels import (
     PAPER,
     Entry,
     Legend,
+    font_for,
     percent,
     readable,
     rgb_of,
@@ -143,7 +144,7 @@ def _lay_out_grid(
         middle = x + cell_width // 2
         if names:
             text = shorten(names[index], 13, cell_width)
-            draw.text((middle, margin + 9), text, fill=FAINT, font=small, anchor="mm")
+            draw.text((middle, margin + 9), text, fill=FAINT, font=font_for(text, 13), anchor="mm")
         for row, cell in enumerate(column):
             y = top + row * (cell_height + gap)
             grid.paste(cell, (x + (cell_width - cell.width) // 2, y + (cell_height - cell.height) // 2))

@@ -3,10 +3,12 @@
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 from torch import Tensor
 
 from fullconv.labels import IGNORE_INDEX
 from fullconv.metrics.borders import BoundaryF, BoundaryIou
+from fullconv.metrics.calibration import CONFIDENCE_STEP, Calibration
 from fullconv.metrics.ceiling import STRIDES, ceiling_of
 from fullconv.metrics.confusion import Confusion
 from fullconv.metrics.ids import Ids, check_picture, compared
@@ -16,7 +18,7 @@ BOUNDARY_DISTANCE = 3
 
 
 class Scores:
-    """Confusion, boundary measures and stride ceilings of one task's label maps against their truth.
+    """Confusion, boundary measures, stride ceilings and calibration of one task's label maps against their truth.
 
     A network with several heads has one of these for each.
 
@@ -31,6 +33,7 @@ class Scores:
         boundary_iou: the rims of objects.
         boundary_f: the boundaries of objects.
         ceilings: per stride, coarsest first, what `stride_ceiling` of the truth scores against the truth.
+        calibration: of the pixels whose confidence was given.
 
     Raises:
         InputError: num_classes or boundary_distance is below 1.
@@ -58,19 +61,27 @@ class Scores:
         self.boundary_f = BoundaryF(num_classes, boundary_distance, ignore_index)
         strides = {*STRIDES, stride} if stride is not None else {*STRIDES}
         self.ceilings = {s: Confusion(num_classes, ignore_index) for s in sorted(strides, reverse=True)}
+        self.calibration = Calibration(ignore_index)
 
-    def update(self, label_map: Ids, truth: Ids) -> None:
+    def update(self, label_map: Ids, truth: Ids, confidence: np.ndarray | None = None) -> None:
         """Adds a picture or a batch of one size.
 
         Args:
             label_map: predicted ids, (..., H, W); 0..K-1 wherever truth is not void.
             truth: true ids, the same shape; 0..K-1 or void.
+            confidence: of every `CONFIDENCE_STEP`-th row and column from the first on, (..., ceil(H / step), ceil(W / step))
+                float in 0..1: the softmax score of the predicted class. Without it the calibration is not counted.
 
         Raises:
-            InputError: the shapes differ or are no pictures, the ids are not integers, or an id is no class.
+            InputError: the shapes differ or are no pictures, the ids are not integers, an id is no class, or a confidence is
+                not in 0..1.
         """
         check_picture("Scores", truth)
         labels, marked = compared(label_map, truth, self.num_classes, self.ignore_index)
+        if confidence is not None:
+            every = (..., slice(None, None, CONFIDENCE_STEP), slice(None, None, CONFIDENCE_STEP))
+            valid = marked[every] != self.num_classes
+            self.calibration.count(labels[every], marked[every], valid, confidence)
         for measure in (self.confusion, self.boundary_iou, self.boundary_f):
             measure.count(labels, marked)
         for stride, confusion in self.ceilings.items():
@@ -86,14 +97,15 @@ class Scores:
             self.boundary_f.pixels,
             self.boundary_f.near,
         ]
-        return [*(confusion.matrix for confusion in confusions), *borders]
+        return [*(confusion.matrix for confusion in confusions), *borders, self.calibration.counts]
 
     def summary(self, names: Sequence[str], num_images: int, split: str) -> dict[str, Any]:
         """All figures under the names that `fullconv evaluate --json` prints.
 
         Those of `Confusion.summary`, and: `boundary_iou` and `boundary_f`, means over the classes; the
         `boundary_distance` that they were taken with; `stride_ceiling`, the mean IU that each stride admits, by
-        the stride as text; and the network's own `stride`, None where it has none.
+        the stride as text; the network's own `stride`, None where it has none; and the `calibration`, see
+        `Calibration.summary`.
 
         Raises:
             InputError: the number of names is not K.
@@ -106,5 +118,6 @@ class Scores:
             "boundary_distance": self.boundary_f.distance,
             "stride_ceiling": {str(stride): each.mean_iou for stride, each in self.ceilings.items()},
             "stride": self.stride,
+            "calibration": self.calibration.summary(),
         }
         return figures | borders | tables

@@ -49,6 +49,22 @@ class ScoreMap:
         """
         return replace(self, size_hw=size_hw, first_hw=(self.first_hw[0] + top, self.first_hw[1] + left))
 
+    def thinned(self, step: int) -> "ScoreMap":
+        """The same of every `step`-th row and column of the pixels, from the first on.
+
+        >>> ScoreMap.of_pixels(torch.arange(12.0).view(1, 3, 4)).thinned(2).logits()
+        tensor([[[ 0.,  2.],
+                 [ 8., 10.]]])
+        """
+        if self.placement_hw == (PIXEL, PIXEL):
+            return ScoreMap.of_pixels(self.logits()[:, ::step, ::step])
+        rows, columns = (
+            Placement(placement.factor / step, (placement.shift - first) / step)
+            for placement, first in zip(self.placement_hw, self.first_hw, strict=True)
+        )
+        height, width = self.size_hw
+        return ScoreMap(self.scores, (rows, columns), (-(-height // step), -(-width // step)))
+
     def labels(self) -> Tensor:
         """(H, W) class ids, uint8, or uint16 above 255 classes; of equal scores the lowest id."""
         return upsampled_labels(self.scores, self.placement_hw, self.size_hw, self.first_hw)

@@ -107,6 +107,49 @@ def rates_png(
     return buffer.getvalue()
 
 
+def reliability_svg(bins: Sequence[Mapping[str, Any]]) -> str:
+    """The reliability diagram: of bins of equal width in confidence, the share that is right, and how many pixels it is.
+
+    A tick at each bar is the mean confidence of its pixels; the bar of a calibrated network ends there.
+
+    Args:
+        bins: of `Calibration.summary`, least sure first; one of them has pixels.
+
+    Source: Guo, Pleiss, Sun & Weinberger 2017, "On Calibration of Modern Neural Networks", figure 1.
+
+    >>> empty, sure = {"pixels": 0, "confidence": None, "accuracy": None}, {"pixels": 9, "confidence": 0.9, "accuracy": 0.7}
+    >>> reliability_svg([empty, sure])[:4]
+    '<svg'
+    """
+    known = [(place, each) for place, each in enumerate(bins) if each["pixels"]]
+    middle = np.array([place + 0.5 for place, _ in known]) / len(bins)
+    right, sure, pixels = (
+        np.array([each[key] for _, each in known]) for key in ("accuracy", "confidence", "pixels")
+    )
+    width = 0.86 / len(bins)
+    figure = Figure(figsize=(5.2, 4.4), layout="constrained")
+    top, bottom = figure.subplots(2, height_ratios=[4, 1], sharex=True)
+    top.plot([0, 1], [0, 1], color=MUTED, linewidth=1, linestyle=(0, (4, 3)))
+    top.bar(middle, right, width, color=ACCENT, alpha=0.75, label="share that is right")
+    top.hlines(
+        sure, middle - width / 2, middle + width / 2, color=SECOND, linewidth=2.4, label="mean confidence"
+    )
+    bottom.bar(middle, pixels / pixels.sum(), width, color=MUTED)
+    for axes, title in ((top, "Right, by how sure"), (bottom, "Share of the pixels")):
+        _style(axes, title)
+        axes.set_ylim(0, 1.02)
+        axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    bottom.set_yticks([0.5, 1])
+    bottom.set_xlim(0, 1)
+    bottom.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    bottom.set_xlabel("confidence", color=MUTED, fontsize=9)
+    top.tick_params(labelbottom=False)
+    top.legend(loc="upper left", frameon=False, fontsize=9, labelcolor=INK, handlelength=1.2)
+    return _to_svg(
+        figure, "Reliability diagram: the share of right pixels over the confidence of the network"
+    )
+
+
 def _loss_svg(steps: Sequence[Mapping[str, Any]]) -> str:
     points = np.array([(line["epoch"], line["loss"], line["lr"]) for line in steps], np.float64)
     x, loss, rate = _thin(points[np.isfinite(points).all(axis=1)]).T

@@ -5,22 +5,18 @@ import json
 import math
 import re
 import shlex
-from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import jinja2
 import numpy as np
-import yaml
 
-from fullconv.errors import ConfigError, InputError, RunError
-from fullconv.reporting.plots import confusion_svg, curves_svg
+from fullconv.errors import RunError
+from fullconv.reporting.plots import confusion_svg, curves_svg, reliability_svg
+from fullconv.reporting.run_folder import Line, Log, read_config, read_log
 from fullconv.reporting.tables import own_ceiling
 from fullconv.storage import write_text_atomically
-
-Line = dict[str, Any]
-"""A line of log.jsonl."""
 
 MAX_EARLIER = 6
 """Sample grids of earlier epochs in the page: each weighs some 100 kB."""
@@ -40,8 +36,8 @@ def write_report(run: Path) -> Path:
         RunError: the log has no readable start, or a line lacks a value.
     """
     run = Path(run)
-    log = _read_log(run)
-    config = _read_config(run / "config.yaml")
+    log = read_log(run)
+    config = read_config(run / "config.yaml")
     try:
         page = _render(run, log, config)
     except (KeyError, jinja2.UndefinedError) as error:
@@ -54,74 +50,7 @@ def write_report(run: Path) -> Path:
     return path
 
 
-@dataclass
-class _Log:
-    """What log.jsonl says, without what a resumed run did again."""
-
-    start: Line = field(default_factory=dict)
-    steps: dict[int, Line] = field(default_factory=dict)
-    epochs: dict[int, Line] = field(default_factory=dict)
-    end: Line | None = None
-    num_unreadable: int = 0
-
-    def add(self, line: Line) -> None:
-        kind = line["kind"]
-        if kind == "start":
-            self.start = line
-        elif kind == "step":
-            self.steps[line["step"]] = line
-        elif kind == "epoch":
-            self.epochs[line["epoch"]] = line
-        elif kind == "end":
-            self.end = line
-        elif kind == "resume":
-            # The run goes on from this step: what was logged after it did not lead to the model at hand.
-            self.steps = {step: old for step, old in self.steps.items() if step <= line["step"]}
-            self.epochs = {epoch: old for epoch, old in self.epochs.items() if old["step"] <= line["step"]}
-            self.end = None
-
-
-def _read_log(run: Path) -> _Log:
-    path = run / "log.jsonl"
-    remedy = "expected a folder that `fullconv train DATA --out RUN` wrote"
-    if not run.is_dir():
-        raise InputError(f"there is no folder {run}; {remedy}")
-    if not path.is_file():
-        raise InputError(f"{run} is no run folder, it holds no log.jsonl; {remedy}")
-    log = _Log()
-    for text in path.read_text(encoding="utf-8", errors="replace").splitlines():
-        if not text.strip():
-            continue
-        try:
-            line = json.loads(text)
-        except ValueError:
-            line = None
-        if not isinstance(line, dict) or "kind" not in line:
-            # A crash cuts a line off; the lines around it are good.
-            log.num_unreadable += 1
-            continue
-        try:
-            log.add(line)
-        except KeyError as error:
-            raise RunError(f"{path}: a line of kind {line['kind']!r} lacks {error}; {remedy}") from error
-    if not log.start:
-        raise RunError(f"{path} has no readable line of kind 'start'; {remedy}")
-    return log
-
-
-def _read_config(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        return {}
-    try:
-        config = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
-    if not isinstance(config, dict):
-        raise ConfigError(f"{path} holds a {type(config).__name__}; expected a mapping of options to values")
-    return config
-
-
-def _render(run: Path, log: _Log, config: dict[str, Any]) -> str:
+def _render(run: Path, log: Log, config: dict[str, Any]) -> str:
     start = log.start
     epochs = [log.epochs[epoch] for epoch in sorted(log.epochs)]
     steps = [log.steps[step] for step in sorted(log.steps)]
@@ -131,6 +60,9 @@ def _render(run: Path, log: _Log, config: dict[str, Any]) -> str:
     loss_svg, scores_svg = curves_svg(finite, epochs) if finite else ("", "")
     speeds = [line["images_per_second"] for line in steps]
     samples = _samples(run)
+    calibration = best["val"].get("calibration") if best else None
+    if calibration and calibration["ece"] is None:  # not a pixel had a truth
+        calibration = None
     return _environment().get_template("report.html.j2").render(
         name=run.resolve().name,
         folder=shlex.quote(str(run)),
@@ -145,6 +77,7 @@ def _render(run: Path, log: _Log, config: dict[str, Any]) -> str:
         speed=float(np.median(speeds)) if speeds else None,
         samples=samples,
         earlier=_spread(samples[:-1], MAX_EARLIER),
+        extremes=_extremes(run, epochs),
         loss_svg=loss_svg,
         scores_svg=scores_svg,
         ceiling=own_ceiling(best["val"]) if best else None,
@@ -152,7 +85,10 @@ def _render(run: Path, log: _Log, config: dict[str, Any]) -> str:
         classes=_class_rows(start, best["val"]) if best else [],
         confusion_svg=confusion_svg(best["val"]["confusion"], names) if best else "",
         confused=_most_confused(best["val"]["confusion"], names) if best else None,
+        calibration=calibration,
+        reliability_svg=reliability_svg(calibration["bins"]) if calibration else "",
         data=_data_shares(start),
+        timings=_timings(epochs, speeds, best),
     )  # fmt: skip
 
 
@@ -171,6 +107,7 @@ def _environment() -> jinja2.Environment:
         duration=_duration,
         when=_when,
         plain=_plain,
+        size=lambda size_hw: f"{size_hw[1]} × {size_hw[0]}",
         inline=_inline,
         shell=shlex.quote,
     )
@@ -250,11 +187,47 @@ def _data_shares(start: Line) -> list[Line]:
         {
             "name": entry["name"],
             "color": _css(entry["color"]) if entry["color"] else "var(--line)",
+            "pixels": count,
             "share": count / total if total else 0.0,
             "rare": entry["color"] is not None and count < 0.1 * total / len(start["classes"]),
         }
         for entry, count in zip(entries, pixels, strict=True)
     ]
+
+
+def _extremes(run: Path, epochs: list[Line]) -> Line | None:
+    """The best and worst pictures of the last validation: `epoch`, and by `best` and `worst`, `path` and `pictures`.
+
+    None in logs from before they were kept.
+    """
+    told = [line for line in epochs if line.get("pictures")]
+    if not told:
+        return None
+    epoch, pictures = told[-1]["epoch"], told[-1]["pictures"]
+    found = {
+        key: {"path": path, "pictures": pictures[key]}
+        for key in ("best", "worst")
+        if pictures[key] and (path := run / "samples" / f"epoch_{epoch:04d}_{key}.jpg").is_file()
+    }
+    return {"epoch": epoch, "found": found} if found else None
+
+
+def _timings(epochs: list[Line], speeds: list[float], best: Line | None) -> list[tuple[str, str]]:
+    """What took how long, as names and texts; nothing before the first epoch."""
+    if not epochs:
+        return []
+    ends = [0.0, *(line["seconds"] for line in epochs)]
+    rows = [("an epoch, median", _duration(float(np.median(np.diff(ends)))))]
+    validations = [line["val_seconds"] for line in epochs if "val_seconds" in line]
+    if validations:
+        rows.append(("validation in it, median", _duration(float(np.median(validations)))))
+    if speeds:
+        low, middle, high = np.percentile(speeds, [5, 50, 95])
+        text = f"{middle:.1f} pictures/s; {low:.1f} to {high:.1f} in nine of ten intervals"
+        rows.append(("training speed, median", text))
+    if best:
+        rows.append((f"until epoch {best['epoch']}, the best", _duration(best["seconds"])))
+    return [*rows, ("in all", _duration(ends[-1]))]
 
 
 def _samples(run: Path) -> list[Line]:

@@ -1,12 +1,13 @@
 """Figures of an evaluation as text and as files."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from fullconv.drawing import sample_grid, save_jpeg
-from fullconv.labels import LabelSet
+from PIL import Image
+
+from fullconv.drawing import save_jpeg
 from fullconv.storage import write_text_atomically
 
 
@@ -61,6 +62,7 @@ def figures_table(figures: dict[str, Any]) -> str:
         f"pixel accuracy         {percent(figures['pixel_accuracy']):>5}",
         f"mean accuracy          {percent(figures['mean_accuracy']):>5}",
         f"frequency-weighted IU  {percent(figures['frequency_weighted_iou']):>5}",
+        f"calibration error, ECE {calibration_text(figures['calibration'])}",
         f"over {figures['num_images']} pictures of split {figures['split']!r}",
         f"highest mean IU by stride   {ceilings}",
     ]
@@ -69,6 +71,17 @@ def figures_table(figures: dict[str, Any]) -> str:
     for name, head in figures.get("heads", {}).items():
         lines += ["", f"head {name}", figures_table(head)]
     return "\n".join(lines)
+
+
+def calibration_text(calibration: dict[str, Any]) -> str:
+    """The expected calibration error, and how sure and how right the network is on average.
+
+    >>> calibration_text({"ece": 0.032, "confidence": 0.913, "accuracy": 0.881})
+    '  3.2   91.3 sure on average, 88.1 right'
+    """
+    sure, right = percent(calibration["confidence"]), percent(calibration["accuracy"])
+    beside = "" if calibration["ece"] is None else f"   {sure} sure on average, {right} right"
+    return f"{percent(calibration['ece']):>5}{beside}"
 
 
 def refinement_text(figures: dict[str, Any]) -> str:
@@ -93,12 +106,9 @@ def refinement_text(figures: dict[str, Any]) -> str:
     return line if helped else f"{line}\nThe CRF does not raise mean IU on these pictures; leave it off."
 
 
-def write_evaluation(
-    folder: Path, figures: dict[str, Any], shown: Sequence[tuple[Any, Any, Any]], labels: LabelSet
-) -> None:
-    """Writes `evaluation.json` and, of the samples in `shown` (picture, prediction, truth), `samples.jpg`."""
+def write_evaluation(folder: Path, figures: dict[str, Any], grids: Mapping[str, Image.Image]) -> None:
+    """Writes `evaluation.json`, and each of the `grids` as `NAME.jpg`."""
     folder.mkdir(parents=True, exist_ok=True)
     write_text_atomically(folder / "evaluation.json", json.dumps(figures, indent=1) + "\n")
-    if shown:
-        pictures, predictions, truths = zip(*shown, strict=True)
-        save_jpeg(sample_grid(pictures, predictions, truths, labels), folder / "samples.jpg", quality=88)
+    for name, grid in grids.items():
+        save_jpeg(grid, folder / f"{name}.jpg", quality=88)

@@ -12,6 +12,12 @@ from fullconv.errors import ConfigError, UnknownNameError
 from fullconv.models.build import MODELS
 from fullconv.models.fcn import FcnOptions
 
+NOT_RECIPE = (
+    "data", "out", "device", "workers", "log_every", "keep_epochs", "save_minutes", "licence", "limits",
+    "epochs", "model", "backbone", "fusion",
+)  # fmt: skip
+"""Options that say where things are or how they are told, and what a bundle says beside the recipe."""
+
 
 class TrainConfig(FcnOptions):
     """The options of a run; `config.yaml` in the run folder holds them all.
@@ -74,6 +80,17 @@ class TrainConfig(FcnOptions):
     sharding: Literal["none", "full"] = "none"
     workers: int = Field(default=2, ge=0)
     log_every: int = Field(default=10, ge=1)
+
+    licence: str | None = None
+    limits: str | None = None
+
+    @property
+    def recipe(self) -> dict[str, Any]:
+        """What another would need to train the same on the same pictures, fit for JSON; files by their names alone."""
+        options = self.model_dump(mode="json", exclude={*NOT_RECIPE, *FcnOptions.model_fields})
+        options["backbone_weights"] = Path(self.backbone_weights).name
+        options["init_from"] = self.init_from and Path(self.init_from).name
+        return {name: value for name, value in options.items() if value is not None}
 
     def architecture(self, num_classes: int, in_channels: int = 3) -> Architecture:
         if self.model not in MODELS:

@@ -5,13 +5,14 @@ import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from pathlib import Path
 
 import torch
 from torch import nn
 
 from fullconv.bundle import save_bundle
 from fullconv.data.loading import worker_deaths_said
-from fullconv.drawing import sample_grid, save_jpeg
+from fullconv.drawing import save_jpeg
 from fullconv.errors import RunError
 from fullconv.evaluation import evaluate
 from fullconv.losses import class_weights
@@ -128,14 +129,14 @@ def finish_epoch(run: Run, began: float) -> Event:
     config, progress = run.config, run.progress
     epoch = progress.step // run.steps_per_epoch
     judged = run.judged()
-    figures = (
-        validate(run, judged, epoch) if epoch % config.val_every == 0 or epoch == config.epochs else None
-    )
+    validated = epoch % config.val_every == 0 or epoch == config.epochs
+    measured = validate(run, judged, epoch) if validated else {"val": None}
+    figures = measured["val"]
     mean_iou = -1.0 if figures is None else figures["mean_iou"] or 0.0
     best = mean_iou > progress.best
     record = {
         "kind": "epoch", "epoch": epoch, "step": progress.step, "train_loss": progress.epoch_loss / run.steps_per_epoch,
-        "seconds": time.monotonic() - began, "val": figures, "best": best,
+        "seconds": time.monotonic() - began, **measured, "best": best,
     }  # fmt: skip
     if figures is not None:
         progress.epochs_since_best = 0 if best else progress.epochs_since_best + config.val_every
@@ -149,7 +150,17 @@ def finish_epoch(run: Run, began: float) -> Event:
         save_bundles(run, judged, epoch, figures or {}, best)
     run.save_state()
     run.log(record)
+    if run.world.leads and figures is not None:
+        drop_extremes(config.out / "samples", epoch)
     return record
+
+
+def drop_extremes(samples: Path, epoch: int) -> None:
+    """Removes the drawings of the best and the worst pictures of other epochs; the log keeps their names."""
+    for key in ("best", "worst"):
+        for file in samples.glob(f"epoch_*_{key}.jpg"):
+            if file.name != f"epoch_{epoch:04d}_{key}.jpg":
+                file.unlink(missing_ok=True)
 
 
 def save_bundles(run: Run, judged: nn.Module, epoch: int, figures: Event, best: bool) -> None:
@@ -160,6 +171,10 @@ def save_bundles(run: Run, judged: nn.Module, epoch: int, figures: Event, best: 
         "epoch": epoch,
         "epochs": run.config.epochs,
         "seconds": round(run.progress.seconds, 1),
+        "pictures": len(run.train_samples),
+        "recipe": run.config.recipe,
+        "licence": run.config.licence,
+        "limits": run.config.limits,
     }
     for name in (f"epoch_{epoch:04d}", "last", *(["best"] if best else [])):
         save_bundle(
@@ -178,12 +193,19 @@ def save_bundles(run: Run, judged: nn.Module, epoch: int, figures: Event, best: 
 
 
 def validate(run: Run, judged: nn.Module, epoch: int) -> Event:
-    """The figures of the validation split, of which each process takes its share; a few are drawn to `samples/epoch_NNNN.jpg`."""
-    labels = run.dataset.labels
+    """Measures the validation split, of which each process takes its share.
+
+    A few samples are drawn to `samples/epoch_NNNN.jpg`, the best and the worst to `epoch_NNNN_best.jpg` and `_worst.jpg`, of
+    which the last epoch's are kept; with several processes they are those of the leading one's share.
+
+    Returns:
+        Of the epoch's record: `val`, the figures; `val_seconds`, what it took; `pictures`, see `Evaluation.extremes`.
+    """
+    began = time.monotonic()
     evaluation = evaluate(
         judged,
         run.world.share(run.val_samples),
-        labels,
+        run.dataset.labels,
         run.preprocessing,
         run.device,
         run.precision,
@@ -193,7 +215,11 @@ def validate(run: Run, judged: nn.Module, epoch: int) -> Event:
     for tensor in (tensor for scores in evaluation.measured for tensor in scores.counts):
         run.world.sum(tensor)
     if run.world.leads:
-        pictures, predictions, truths = zip(*evaluation.shown, strict=True)
-        grid = sample_grid(pictures, predictions, truths, labels)
-        save_jpeg(grid, run.config.out / "samples" / f"epoch_{epoch:04d}.jpg", quality=88)
-    return evaluation.summary(run.config.val_split)
+        for name, grid in evaluation.grids().items():
+            part = "" if name == "samples" else f"_{name}"
+            save_jpeg(grid, run.config.out / "samples" / f"epoch_{epoch:04d}{part}.jpg", quality=88)
+    return {
+        "val": evaluation.summary(run.config.val_split),
+        "val_seconds": time.monotonic() - began,
+        "pictures": evaluation.extremes(),
+    }

@@ -1,14 +1,12 @@
 """A training run: what it works with, how it starts, and how it is reopened."""
 
 import os
-import platform
 import time
 from collections.abc import Callable, Generator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
-from importlib.metadata import version
 from pathlib import Path
 
 import torch
@@ -28,6 +26,7 @@ from fullconv.storage import clean, write_text_atomically
 from fullconv.training.auxiliary import WithAuxiliary
 from fullconv.training.average import WeightAverage
 from fullconv.training.config import TrainConfig, config_text
+from fullconv.training.environment import environment_of
 from fullconv.training.facts import check_facts, facts_of
 from fullconv.training.initial import Start, build_network
 from fullconv.training.lock import lock
@@ -357,6 +356,8 @@ def start_record(run: Run) -> Event:
             "pixels_per_class": list(summary.pixels_per_class),
             "void_pixels": summary.void_pixels,
             "median_hw": list(summary.median_hw),
+            "smallest_hw": list(summary.smallest_hw),
+            "largest_hw": list(summary.largest_hw),
         },
         "model": {
             "name": run.architecture.model,
@@ -364,17 +365,7 @@ def start_record(run: Run) -> Event:
             "parameters": sum(parameter.numel() for parameter in run.model.parameters()),
             "stride": MODELS[run.architecture.model].stride,
         },
-        "environment": {
-            "fullconv": version("fullconv"),
-            "python": platform.python_version(),
-            "torch": torch.__version__,
-            "machine": torch.cuda.get_device_name(run.device)
-            if run.device.type == "cuda"
-            else platform.processor() or platform.machine(),
-            "device": str(run.device),
-            "precision": run.config.precision,
-            "threads": str(torch.get_num_threads()),
-        },
+        "environment": environment_of(run.device, run.precision, run.world.size),
         "heads": [head.name for head in run.dataset.heads],
         "steps_per_epoch": run.steps_per_epoch,
         "num_steps": run.num_steps,

@@ -203,8 +203,8 @@ def spoilt(monkeypatch, steps: set[int]) -> None:
     genuine, count = step.logits_and_labels, iter(range(10**6))
 
     def answer(run, pictures, labels):
-        logits, labels = genuine(run, pictures, labels)
-        return (logits * float("nan") if next(count) in steps else logits), labels
+        (logits,), labels = genuine(run, pictures, labels)
+        return (logits * float("nan") if next(count) in steps else logits,), labels
 
     monkeypatch.setattr(step, "logits_and_labels", answer)
 
@@ -231,9 +231,12 @@ def test_a_run_without_finite_losses_is_ended(scenes, tmp_path, monkeypatch):
 def test_patience_ends_a_run_that_no_longer_gains(scenes, tmp_path, monkeypatch, val_every, epochs):
     figures = iter([0.5, 0.6, 0.6, 0.55, 0.9] if val_every == 1 else [0.5, 0.6, 0.6, 0.9])
     genuine = loop.validate
-    monkeypatch.setattr(
-        loop, "validate", lambda run, judged, epoch: genuine(run, judged, epoch) | {"mean_iou": next(figures)}
-    )
+
+    def validate(run, judged, epoch):
+        measured = genuine(run, judged, epoch)
+        return measured | {"val": measured["val"] | {"mean_iou": next(figures)}}
+
+    monkeypatch.setattr(loop, "validate", validate)
     asked = config(scenes, tmp_path / "run", epochs=9, patience=2, val_every=val_every)
     events = list(train(asked))
     assert [event["epoch"] for event in events if event["kind"] == "epoch"] == [*range(1, epochs + 1)]

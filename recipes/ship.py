@@ -1,19 +1,20 @@
-"""A trained run as a model of the package: its weights in half precision, its figures measured anew, its recipe written down.
+"""A trained run as a model of the package: its weights in half precision, its recipe written down, its figures measured anew.
 
-    python recipes/ship.py RUN NAME DATA --terms "..." [--figures "..."]
+    python recipes/ship.py RUN NAME --licence "..." --limits "..." [--measure DATA]
 
-RUN: a run folder; NAME: what the model will be called; DATA: the data set whose val split is measured. Matrices and kernels are
-rounded to float16; normalisation and biases, a few thousand numbers whose range float16 may not hold, stay float32. The bundle
-is written to src/fullconv/builtin/NAME.
+RUN: a run folder; NAME: what the model will be called; DATA: a data set whose val split the run has not learnt from. Matrices
+and kernels are rounded to float16; normalisation and biases, a few thousand numbers whose range float16 may not hold, stay
+float32. The bundle is written to src/fullconv/builtin/NAME.
 """
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 import torch
 import yaml
 
-from fullconv.bundle import BUILT_IN, load_bundle, save_bundle
+from fullconv.bundle import BUILT_IN, Bundle, load_bundle, save_bundle
 from fullconv.data.dataset import open_dataset
 from fullconv.evaluation import evaluate
 
@@ -24,9 +25,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("run", type=Path)
     parser.add_argument("name")
-    parser.add_argument("data", type=Path)
-    parser.add_argument("--terms", required=True, help="what the data's owners allow")
-    parser.add_argument("--note", default="", help="how the figures are to be read")
+    parser.add_argument("--licence", required=True, help="what the data's owners allow")
+    parser.add_argument(
+        "--limits", required=True, help="what it cannot do, and how its figures are to be read"
+    )
+    parser.add_argument("--measure", type=Path, help="the data set")
     a = parser.parse_args()
     bundle = load_bundle(a.run)
     state = {
@@ -34,29 +37,30 @@ def main() -> None:
         for name, tensor in bundle.model.state_dict().items()
     }
     bundle.model.load_state_dict(state)
-    dataset = open_dataset(a.data)
-    measured = evaluate(
-        bundle.model,
-        dataset.split("val"),
-        bundle.labels,
-        bundle.preprocessing,
-        torch.device("cpu"),
-        "fp32",
-    ).summary("val")
     options = yaml.safe_load((a.run / "config.yaml").read_text())
     recipe = {name: value for name, value in options.items() if name not in OF_THE_MACHINE}
     recipe["backbone_weights"] = Path(str(recipe["backbone_weights"])).name
-    trained = bundle.manifest.trained | {"terms": a.terms, "note": a.note, "recipe": recipe}
+    about = {"recipe": recipe, "licence": a.licence, "limits": a.limits}
     save_bundle(
         BUILT_IN / a.name,
         state,
         bundle.manifest.architecture,
         bundle.labels,
         bundle.preprocessing,
-        trained=trained,
-        metrics=measured,
+        trained=bundle.manifest.trained | about,
+        metrics=measured(bundle, a.measure) if a.measure else {},
     )
-    print(f"{BUILT_IN / a.name}: mean IU {100 * measured['mean_iou']:.1f} on {dataset.name} val")
+    print(BUILT_IN / a.name)
+
+
+def measured(bundle: Bundle, data: Path) -> dict[str, Any]:
+    dataset = open_dataset(data)
+    evaluation = evaluate(
+        bundle.model, dataset.split("val"), bundle.labels, bundle.preprocessing, torch.device("cpu"), "fp32"
+    )
+    figures = evaluation.summary("val")
+    print(f"{dataset.name} val: mean IU {100 * figures['mean_iou']:.1f}")
+    return figures
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -174,6 +175,15 @@ def test_one_process_has_nothing_to_share(runs):
             list(train(TrainConfig(out=runs / out, **values), resume=resume))
     with pytest.raises(ConfigError, match=r"holds no state to resume; expected .*state; train without"):
         list(train(TrainConfig(out=runs / "new", **values), resume=True))
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="kills.py forks")
+@pytest.mark.parametrize("options", [[], ["--sharded"]])
+def test_killed_trees_end_in_the_same_bits(options):
+    script = Path(__file__).parents[2] / "benchmarks" / "kills.py"
+    command = [sys.executable, str(script), "--processes", "2", "--kills", "2", *options]
+    assert subprocess.run(command, check=False).returncode == 0
 
 
 @pytest.fixture

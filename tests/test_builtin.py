@@ -1,5 +1,6 @@
 """The models that come with the package: they load, know what they are, stay small, and see what is there."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -75,3 +76,9 @@ def test_a_folder_of_that_name_without_a_model_is_not_meant(streets):
 def test_a_near_name_is_suggested(streets):
     with pytest.raises(BundleError, match=r"no model at street; did you mean the built-in 'streets'\?"):
         find_bundle("street")
+
+
+def test_camvid_knows_the_pictures_that_it_learnt_from(capsys, real_data):
+    code, out, _ = call(capsys, "evaluate", "camvid", real_data / "camvid", "--json")
+    assert code == 0
+    assert json.loads(out)["mean_iou"] > 0.75

@@ -69,10 +69,7 @@ def training(dataset: Dataset, data: Path, crop_hw: tuple[int, int]) -> None:
             )  # fmt: skip
             with ExitStack() as held:
                 run = opened(config, held, lambda event: None)
-        weight = torch.ones(dataset.labels.num_classes)
-        wall, processor = timed_twice(
-            lambda run=run, weight=weight: training_step(run, pictures, labels, weight, 1e-3)
-        )
+        wall, processor = timed_twice(lambda run=run: training_step(run, 0, pictures, labels, 1e-3))
         ratios = ", ".join(f"{rate * wall / BATCH:.1f}" for rate in rates.values())
         print(
             f"    {f'training step, fcn8s {backbone}':42} {BATCH / wall:8.1f} ({BATCH / processor:.1f})"

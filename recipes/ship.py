@@ -1,10 +1,10 @@
 """A trained run as a model of the package: its weights in half precision, its recipe written down, its figures measured anew.
 
-    python recipes/ship.py RUN NAME --licence "..." --limits "..." [--measure DATA]
+    python recipes/ship.py RUN NAME [--measure DATA]
 
-RUN: a run folder; NAME: what the model will be called; DATA: a data set whose val split the run has not learnt from. Matrices
-and kernels are rounded to float16; normalisation and biases, a few thousand numbers whose range float16 may not hold, stay
-float32. The bundle is written to src/fullconv/builtin/NAME.
+RUN: a run folder; NAME: what the model will be called, and of the recipe beside this file, which states licence and limits;
+DATA: a data set whose val split the run has not learnt from. Matrices and kernels are rounded to float16; normalisation and biases, a
+few thousand numbers whose range float16 may not hold, stay float32. The bundle is written to src/fullconv/builtin/NAME.
 """
 
 import argparse
@@ -12,23 +12,17 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 
 from fullconv.bundle import BUILT_IN, Bundle, load_bundle, save_bundle
 from fullconv.data.dataset import open_dataset
 from fullconv.evaluation import evaluate
-
-OF_THE_MACHINE = ("data", "out", "device", "precision", "workers", "log_every", "save_minutes")
+from fullconv.training.config import make_config, read_config
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("run", type=Path)
     parser.add_argument("name")
-    parser.add_argument("--licence", required=True, help="what the data's owners allow")
-    parser.add_argument(
-        "--limits", required=True, help="what it cannot do, and how its figures are to be read"
-    )
     parser.add_argument("--measure", type=Path, help="the data set")
     a = parser.parse_args()
     bundle = load_bundle(a.run)
@@ -37,17 +31,16 @@ def main() -> None:
         for name, tensor in bundle.model.state_dict().items()
     }
     bundle.model.load_state_dict(state)
-    options = yaml.safe_load((a.run / "config.yaml").read_text())
-    recipe = {name: value for name, value in options.items() if name not in OF_THE_MACHINE}
-    recipe["backbone_weights"] = Path(str(recipe["backbone_weights"])).name
-    about = {"recipe": recipe, "licence": a.licence, "limits": a.limits}
+    written = read_config(Path(__file__).with_name(f"{a.name}.yaml"))
+    config = make_config(read_config(a.run / "config.yaml"), a.run.name)
     save_bundle(
         BUILT_IN / a.name,
         state,
         bundle.manifest.architecture,
         bundle.labels,
         bundle.preprocessing,
-        trained=bundle.manifest.trained | about,
+        trained=bundle.manifest.trained
+        | {"recipe": config.recipe, "licence": written["licence"], "limits": written["limits"]},
         metrics=measured(bundle, a.measure) if a.measure else {},
     )
     print(BUILT_IN / a.name)

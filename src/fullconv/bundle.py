@@ -25,7 +25,7 @@ from fullconv.model_card import CARD, model_card
 from fullconv.models.build import build_for_prediction, build_with
 from fullconv.models.fcn import FcnOptions
 from fullconv.preprocessing import Preprocessing
-from fullconv.storage import replaced_folder
+from fullconv.storage import old_name, replaced_folder
 
 MANIFEST, WEIGHTS = "model.json", "model.safetensors"
 
@@ -185,9 +185,8 @@ def find_bundle(model: str | Path) -> Path:
         BundleError: there is none.
     """
     folder = Path(model)
-    checkpoints = folder / "checkpoints"
-    places = [folder, *(checkpoints / name for name in ("best", ".best.old", "last", ".last.old"))]
-    for place in places:
+    best, last = folder / "checkpoints" / "best", folder / "checkpoints" / "last"
+    for place in (folder, best, old_name(best), last, old_name(last)):
         if (place / MANIFEST).is_file():
             return place
     if str(model) in built_in_names():

@@ -80,10 +80,10 @@ def replaced_folder(folder: Path) -> Iterator[Path]:
     """
     fresh, old = fresh_name(folder), old_name(folder)
     try:
-        if old.exists() and not folder.exists():
-            old.rename(
-                folder
-            )  # what a killed writer left is the only one: it stays until another has its place
+        if (
+            old.exists() and not folder.exists()
+        ):  # a killed writer left the only one: it stays until another has its place
+            old.rename(folder)
         shutil.rmtree(fresh, ignore_errors=True)
         fresh.mkdir(parents=True)
         yield fresh

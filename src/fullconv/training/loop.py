@@ -15,7 +15,6 @@ from fullconv.data.loading import worker_deaths_said
 from fullconv.drawing import save_jpeg
 from fullconv.errors import RunError
 from fullconv.evaluation import evaluate
-from fullconv.losses import class_weights
 from fullconv.training.batches import batches
 from fullconv.training.board import Board
 from fullconv.training.config import TrainConfig
@@ -62,7 +61,6 @@ def train(config: TrainConfig, *, resume: bool = False, force: bool = False) -> 
 def run_epochs(run: Run, stopped: Callable[[], bool]) -> Iterator[Event]:
     config, progress = run.config, run.progress
     began = time.monotonic() - progress.seconds
-    weight = class_weights(run.summary.pixels_per_class, config.class_weights).to(run.device)
     loader = batches(run, progress.step, run.num_steps)
     window_began, window_step = time.monotonic(), progress.step
 
@@ -70,10 +68,8 @@ def run_epochs(run: Run, stopped: Callable[[], bool]) -> Iterator[Event]:
         if config.patience is not None and progress.epochs_since_best >= config.patience:
             break
         pictures, labels, indices = next(loader)
-        # Dropout and stochastic depth draw from the global generator: of step and process, so that resuming repeats it.
-        torch.manual_seed(config.seed * 1_000_003 + step + (run.world.rank << 40))
         lr = learning_rate(config, step, run.num_steps)
-        loss = training_step(run, pictures, labels, weight, lr)
+        loss = training_step(run, step, pictures, labels, lr)
         if run.average is not None and math.isfinite(loss):
             run.average.update(run.model, step)
         if math.isfinite(loss):

@@ -10,11 +10,8 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-
 from fullconv.data.loading import worker_deaths_said
 from fullconv.errors import RunError
-from fullconv.losses import class_weights
 from fullconv.training.batches import batches
 from fullconv.training.config import TrainConfig
 from fullconv.training.run import opened
@@ -85,11 +82,9 @@ def find_learning_rate(config: TrainConfig, seen: Callable[[Event], None]) -> Ra
         folder = Path(held.enter_context(tempfile.TemporaryDirectory()))
         run = opened(config.model_copy(update={"out": folder / "run"}), held, seen)
         held.enter_context(worker_deaths_said())
-        weight = class_weights(run.summary.pixels_per_class, config.class_weights).to(run.device)
         rates, losses = rising(NUM_STEPS), []
         for step, (pictures, labels, _) in enumerate(batches(run, 0, NUM_STEPS)):
-            torch.manual_seed(config.seed * 1_000_003 + step)
-            losses.append(training_step(run, pictures, labels, weight, rates[step]))
+            losses.append(training_step(run, step, pictures, labels, rates[step]))
             curve = RateCurve(tuple(rates[: step + 1]), tuple(losses))
             seen({"kind": "tick", "step": step + 1})
             if curve.has_risen:

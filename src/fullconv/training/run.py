@@ -20,6 +20,7 @@ from fullconv.data.samples import Sample
 from fullconv.devices import Precision, keep_freed_memory, pick_precision
 from fullconv.errors import ConfigError
 from fullconv.labels import head_sizes
+from fullconv.losses import class_weights
 from fullconv.models.build import MODELS, preprocessing_for
 from fullconv.preprocessing import Preprocessing
 from fullconv.storage import clean, write_text_atomically
@@ -104,6 +105,13 @@ class Run:
         if not force:
             check_facts(self.config.out, facts, self.facts)
         self.progress, self.saved = progress, time.monotonic()
+
+    @cached_property
+    def class_weights(self) -> torch.Tensor | None:
+        """(K,) the factors of the first head's classes in the loss, where the configuration asks for some."""
+        if self.config.class_weights == "none":
+            return None
+        return class_weights(self.summary.pixels_per_class, self.config.class_weights).to(self.device)
 
     @cached_property
     def facts(self) -> dict[str, str]:

@@ -16,21 +16,23 @@ from fullconv.training.run import Run
 from fullconv.training.world import unsynchronised
 
 
-def training_step(run: Run, pictures: Tensor, labels: Tensor, weight: Tensor, lr: float) -> float:
+def training_step(run: Run, step: int, pictures: Tensor, labels: Tensor, lr: float) -> float:
     """One step over this process's part of a batch.
 
     The batch may be taken in several passes and by several processes: each loss is a mean over the pixels of all of them.
 
     Args:
+        step: how many were before it.
         pictures: (N, C, h, w) uint8.
         labels: (N, h, w) uint8, or with T heads (N, T, h, w).
-        weight: (K,) the factors of the first head's classes.
         lr: the learning rate.
 
     Returns:
         The loss of the whole batch. Where it is not finite the network stays as it was.
     """
     config = run.config
+    # Dropout and stochastic depth draw from the global generator: of step and process, so that resuming repeats it.
+    torch.manual_seed(config.seed * 1_000_003 + step + (run.world.rank << 40))
     run.trained.train()
     if config.freeze == "backbone":
         run.model.get_submodule("backbone").eval()
@@ -41,7 +43,7 @@ def training_step(run: Run, pictures: Tensor, labels: Tensor, weight: Tensor, lr
     run.optimizer.zero_grad(set_to_none=True)
     passes = num_passes(run)
     parts = list(zip(pictures.tensor_split(passes), labels.tensor_split(passes), strict=True))
-    norms = [pixel_weights(run, some_labels, weight) for _, some_labels in parts]
+    norms = [pixel_weights(run, some_labels) for _, some_labels in parts]
     whole = run.world.sum(torch.stack(norms).sum(0)).clamp(min=torch.finfo(torch.float32).tiny)
     total = torch.zeros((), device=run.device)
     for index, (some_pictures, some_labels) in enumerate(parts):
@@ -51,9 +53,9 @@ def training_step(run: Run, pictures: Tensor, labels: Tensor, weight: Tensor, lr
                     run, run.preprocessing(some_pictures, run.device), some_labels
                 )
             share = norms[index] / whole
-            loss = heads_loss(run, logits[0], truth, weight, share)
+            loss = heads_loss(run, logits[0], truth, share)
             for auxiliary in logits[1:]:
-                loss = loss + config.auxiliary * heads_loss(run, auxiliary, truth, weight, share)
+                loss = loss + config.auxiliary * heads_loss(run, auxiliary, truth, share)
             total += loss.detach()
             # Gradients are averaged over the processes; the loss is a sum over them.
             (loss * run.world.size).backward()
@@ -86,15 +88,15 @@ def logits_and_labels(run: Run, pictures: Tensor, labels: Tensor) -> tuple[tuple
     return (run.model.classify(patches)[:, :, None, None],), classes[:, None, None]  # (P, K, 1, 1), (P, 1, 1)
 
 
-def pixel_weights(run: Run, labels: Tensor, weight: Tensor) -> Tensor:
+def pixel_weights(run: Run, labels: Tensor) -> Tensor:
     """(T,) by what a head's mean divides: its valid pixels; with class weights, the sum of theirs."""
     if run.config.loss_reduction == "sum" or run.config.patches is not None:
         return torch.ones(len(run.dataset.heads) + 1, device=labels.device)
     label_maps = label_maps_of(labels)
     norms = [(label_map != IGNORE_INDEX).sum().float() for label_map in label_maps]
-    if run.config.class_weights != "none":
-        counts = torch.bincount(label_maps[0].flatten().long(), minlength=IGNORE_INDEX + 1)[: len(weight)]
-        norms[0] = (counts * weight).sum()
+    if run.class_weights is not None:
+        counts = torch.bincount(label_maps[0].flatten().long(), minlength=IGNORE_INDEX + 1)
+        norms[0] = (counts[: len(run.class_weights)] * run.class_weights).sum()
     return torch.stack(norms)
 
 
@@ -103,12 +105,11 @@ def label_maps_of(labels: Tensor) -> list[Tensor]:
     return list(labels.unbind(1)) if labels.dim() == 4 else [labels]
 
 
-def heads_loss(run: Run, logits: Tensor, labels: Tensor, weight: Tensor, share: Tensor) -> Tensor:
+def heads_loss(run: Run, logits: Tensor, labels: Tensor, share: Tensor) -> Tensor:
     """The sum of the heads' losses, each times its (T,) share of the batch; class weights are the first head's."""
     parts = split_heads(logits, head_sizes(run.dataset.labels, run.dataset.heads))
-    first = weight if run.config.class_weights != "none" else None
     losses = [
-        loss_of(run.config, part, label_map, first if index == 0 else None)
+        loss_of(run.config, part, label_map, run.class_weights if index == 0 else None)
         for index, (part, label_map) in enumerate(zip(parts, label_maps_of(labels), strict=True))
     ]
     return (torch.stack(losses) * share).sum()

@@ -106,7 +106,7 @@ class PeerPictures(torch.utils.data.Dataset[Any]):
 
     def __getitem__(self, index: int) -> tuple[torch.Tensor, torch.Tensor]:
         sample = self.samples[index]
-        picture, mask = Image.open(sample.image).convert("RGB"), Image.open(sample.mask)
+        picture, mask = Image.open(sample.picture).convert("RGB"), Image.open(sample.mask)
         side = int(torch.randint(self.crop // 2, 2 * self.crop + 1, ()))
         picture = v2.functional.resize(picture, [side], antialias=True)
         mask = v2.functional.resize(mask, [side], v2.InterpolationMode.NEAREST)

@@ -3,8 +3,8 @@
     python recipes/ship.py RUN NAME [--measure DATA]
 
 RUN: a run folder; NAME: what the model will be called, and of the recipe beside this file, which states licence and limits;
-DATA: a data set whose val split the run has not learnt from. Matrices and kernels are rounded to float16; normalisation and biases, a
-few thousand numbers whose range float16 may not hold, stay float32. The bundle is written to src/fullconv/builtin/NAME.
+DATA: a data set whose val split the run has not learnt from. Matrices and kernels are rounded to float16; normalisation and
+biases, a few thousand numbers whose range float16 may not hold, stay float32. The bundle is written to src/fullconv/builtin/NAME.
 """
 
 import argparse

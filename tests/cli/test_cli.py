@@ -9,6 +9,7 @@ import pytest
 from calling import call
 from PIL import Image
 
+from fullconv.bundle import built_in_names, load_bundle
 from fullconv.cli import main
 
 SMALL = [
@@ -175,6 +176,21 @@ def test_report_and_models(capsys, run):
     assert code == 0
     assert [row["stride"] for row in json.loads(out)["models"]] == [32, 16, 8, 4]
     assert "99 px" in call(capsys, "models", "fcn8s")[1]
+
+
+def test_models_that_are_trained(capsys, run):
+    names = [row["name"] for row in json.loads(call(capsys, "models", "--json")[1])["trained"]]
+    assert names == built_in_names()
+    code, out, _ = call(capsys, "models", "camvid", "--json")
+    row = json.loads(out)["trained"][0]
+    assert code == 0
+    assert tuple(row["classes"]) == load_bundle("camvid").labels.names
+    assert (row["model"], row["stride"], row["receptive_field"]) == ("fcn4s", 4, 555)
+    assert "CC BY-NC" in call(capsys, "models", "camvid")[1]
+    assert "mean IU" in call(capsys, "models", run)[1]
+    assert "did you mean 'camvid'?" in call(capsys, "models", "camvit")[2]
+    assert "leave --classes away" in call(capsys, "models", "camvid", "--classes", "3")[2]
+    assert "no model at" in call(capsys, "models", "runs/none")[2]
 
 
 def test_wrong_usage_exits_with_2(capsys, scenes):

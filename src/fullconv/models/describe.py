@@ -3,6 +3,7 @@
 from typing import Any
 
 import torch
+from torch import nn
 
 from fullconv.models.build import MODELS, build_model
 from fullconv.ops.tracing import trace_steps
@@ -11,17 +12,23 @@ TRACED_HW = (128, 128)
 
 
 def describe_model(name: str, backbone: str | None, num_classes: int) -> dict[str, Any]:
-    """Name, parameters, stride, receptive field, and the same for each score map, coarsest first.
-
-    Score maps are what 1x1 convolutions to `num_classes` channels give. Receptive fields are along the rows, in pixels, as
-    far as layers with windows go; global attention sees everything.
-    """
+    """Name, backbone, stride, and what `describe_network` says of an architecture."""
     if name in MODELS and not MODELS[name].any_backbone:
         # Only the shapes matter; to draw VGG16's 134 million weights takes seconds.
         with torch.device("meta"):
             model = build_model(name, backbone=backbone, num_classes=num_classes).to_empty(device="cpu")
     else:
         model = build_model(name, backbone=backbone, num_classes=num_classes)
+    about = {"name": name, "backbone": backbone or MODELS[name].backbone, "stride": MODELS[name].stride}
+    return about | describe_network(model, num_classes)
+
+
+def describe_network(model: nn.Module, num_classes: int) -> dict[str, Any]:
+    """Parameters, receptive field, and of each score map name, stride, offset and receptive field, coarsest first.
+
+    Score maps are what 1x1 convolutions to `num_classes` channels give. Receptive fields are along the rows, in pixels, as
+    far as layers with windows go; global attention sees everything.
+    """
     steps = trace_steps(model, TRACED_HW)[1]
     scores = [
         {
@@ -35,10 +42,7 @@ def describe_model(name: str, backbone: str | None, num_classes: int) -> dict[st
         if all(window.kernel == 1 for window in step.window_hw)
     ]
     return {
-        "name": name,
-        "backbone": backbone or MODELS[name].backbone,
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
-        "stride": MODELS[name].stride,
         "receptive_field": max((score["receptive_field"] for score in scores), default=None),
         "scores": scores,
     }

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from torch import nn
 
-from fullconv.bundle import load_bundle
+from fullconv.bundle import built_in_names, load_bundle
 from fullconv.errors import ConfigError, UnknownNameError
 from fullconv.models.backbones import TORCHVISION
 from fullconv.models.build import MODELS, build_model
@@ -36,7 +36,8 @@ def find_model(name: str, backbone: str | None = None) -> NamedModel:
     """The network called `name`.
 
     Args:
-        name: an architecture (see `models.build.MODELS`), a run or bundle folder, "torchvision/NAME", or a timm name.
+        name: an architecture (see `models.build.MODELS`), a built-in model, a run or bundle folder, "torchvision/NAME", or a timm
+            name.
         backbone: for the architectures that take one.
 
     Raises:
@@ -54,7 +55,7 @@ def find_model(name: str, backbone: str | None = None) -> NamedModel:
         )
     if name.startswith(TORCHVISION):
         return NamedModel(torchvision_classifier(name), name, None)
-    if Path(name).exists() or "/" in name:
+    if Path(name).exists() or "/" in name or name in built_in_names():
         bundle = load_bundle(name)
         architecture = bundle.manifest.architecture
         return NamedModel(

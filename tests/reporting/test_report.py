@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -429,6 +430,16 @@ def test_hostile_names_are_only_text(tmp_path: Path) -> None:
     assert not [name for name, _ in page.attributes if name.startswith("on")]
     for name in HOSTILE:
         assert page.text.count(name) >= 3
+
+
+def test_pictures_that_were_learnt_from_measure_nothing(
+    full_run: Path, full_html: str, tmp_path: Path
+) -> None:
+    assert "has learnt from" not in full_html
+    shutil.copytree(full_run, tmp_path / "run")
+    with (tmp_path / "run" / "config.yaml").open("a") as config:
+        config.write("train_split: train+val\n")
+    assert "The network has learnt from the val pictures" in read(write_report(tmp_path / "run"))
 
 
 def test_many_classes(tmp_path: Path) -> None:

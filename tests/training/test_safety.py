@@ -36,6 +36,17 @@ def config(scenes: Path, out: Path, **options: object) -> TrainConfig:
     return TrainConfig(**(values | options))
 
 
+def test_validation_pictures_that_are_learnt_from_are_said(scenes, tmp_path):
+    def warnings(**options):
+        events = train(config(scenes, tmp_path / options.get("train_split", "train"), epochs=1, **options))
+        told = [next(events) for _ in range(4)]
+        events.close()
+        return " ".join(event["message"] for event in told if event["kind"] == "warning")
+
+    assert "2 of 2 val pictures are in train+val too" in warnings(train_split="train+val")
+    assert "pictures are in" not in warnings()
+
+
 def stopped_after(events, steps: int) -> None:
     """Leaves a run as a closed generator does, without its state."""
     ticks = 0

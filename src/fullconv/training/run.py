@@ -274,8 +274,15 @@ def checked_data(config: TrainConfig) -> Generator[Event, None, tuple[Dataset, D
     yield {"kind": "check", "samples": len(train_samples) + len(val_samples)}
     summary = check_samples(train_samples, dataset.labels, heads=dataset.heads)
     further = check_samples(val_samples, dataset.labels, heads=dataset.heads)
+    known = len({sample.picture for sample in train_samples} & {sample.picture for sample in val_samples})
     for warning in (*summary.warnings, *further.warnings):
         yield {"kind": "warning", "message": warning}
+    if known:
+        yield {
+            "kind": "warning",
+            "message": f"{known} of {len(val_samples)} {config.val_split} pictures are in {config.train_split} too: the figures "
+            "will say how well they are remembered, not how well others are labelled",
+        }
     return dataset, summary
 
 

@@ -4,10 +4,15 @@ from pathlib import Path
 
 import click
 
+from fullconv.cli.data_convert import convert
+
 
 @click.group()
 def data() -> None:
     """Make, and later inspect, data sets."""
+
+
+data.add_command(convert)
 
 
 @data.command()

@@ -9,7 +9,20 @@ from typing import Protocol
 
 from fullconv.data.classes import Description, find_description
 from fullconv.data.contents import Dataset
-from fullconv.data.layouts import flat, folders, twin, voc
+from fullconv.data.layouts import (
+    coco,
+    coco_panoptic,
+    coco_stuff,
+    cvat,
+    flat,
+    folders,
+    labelme,
+    labelstudio,
+    supervisely,
+    twin,
+    voc,
+    yolo,
+)
 from fullconv.errors import DataError, UnknownNameError
 
 __all__ = ["LAYOUTS", "Dataset", "open_dataset"]
@@ -37,7 +50,19 @@ class Layout(Protocol):
         ...
 
 
-LAYOUTS: tuple[Layout, ...] = (voc, twin, flat)
+LAYOUTS: tuple[Layout, ...] = (
+    coco,
+    coco_panoptic,
+    coco_stuff,
+    cvat,
+    labelstudio,
+    supervisely,
+    yolo,
+    labelme,
+    voc,
+    twin,
+    flat,
+)
 """In the order in which they are looked for: who looks like two of them is taken for the first."""
 
 IN_FOLDERS = ("voc", "twin", "flat")

@@ -20,6 +20,7 @@ MAX_BYTES = 2**28
 HEAD_BYTES = 2**16
 """So much of a file is looked at to see what it is."""
 
+_NO_JSON = "is not JSON ({}); expected a whole JSON file; copy or export it again"
 _DECODER = json.JSONDecoder()
 _BLANK = re.compile(r"[ \t\n\r]*")
 _BLOCK = 2**20
@@ -53,7 +54,9 @@ def read_bytes(path: Path) -> bytes:
         with path.open("rb") as file:
             content = file.read(MAX_BYTES + 1)
     except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror}); check the path and its permissions") from None
+        raise DataError(
+            f"{path}: cannot be read ({error.strerror}); check the path and its permissions"
+        ) from None
     if len(content) > MAX_BYTES:
         raise DataError(f"{path}: has more than {MAX_BYTES:,} bytes; expected less; split it")
     return content.removeprefix(b"\xef\xbb\xbf")
@@ -96,7 +99,10 @@ def told(error: ValidationError, separator: str = "") -> str:
     xy[1]: got 'a', expected a valid number, unable to parse string as a number
     """
     fault = error.errors(include_url=False, include_context=False)[0]
-    parts = [f"[{part}]" if isinstance(part, int) else f".{part}" for part in fault["loc"]]
+    steps = [
+        step for step in fault["loc"] if not str(step).startswith("<")
+    ]  # which of several kinds a value is of
+    parts = [f"[{step}]" if isinstance(step, int) else f".{step}" for step in steps]
     place = "".join(parts)
     place = f"{place.removeprefix('.') if not separator else place}: " if place else f"{separator and ': '}"
     message = fault["msg"].removeprefix("Value error, ")
@@ -105,7 +111,7 @@ def told(error: ValidationError, separator: str = "") -> str:
     if fault["type"] == "missing":
         return f"{place}is missing; expected a value"
     if fault["type"] == "json_invalid":
-        return f"is not JSON ({message.removeprefix('Invalid JSON: ')}); expected a whole JSON file; copy or export it again"
+        return _NO_JSON.format(message.removeprefix("Invalid JSON: "))
     message = re.sub(r"^(Input|.*?) should ", "should ", message).removeprefix("should ")
     return f"{place}got {shortened(fault['input'])}, expected {message.removeprefix('be ').removeprefix('have ')}"
 
@@ -122,7 +128,11 @@ def shortened(value: Any) -> str:
         return f"{'an object' if isinstance(value, dict) else 'a list'} of {len(value)}"
     if isinstance(value, str) and len(value) > 40:
         return f"{value[:40] + '...'!r}"
-    return repr(value) if not isinstance(value, int) or abs(value) < 10**40 else "a number of more than 40 digits"
+    return (
+        repr(value)
+        if not isinstance(value, int) or abs(value) < 10**40
+        else "a number of more than 40 digits"
+    )
 
 
 @dataclass(frozen=True)
@@ -155,12 +165,15 @@ def read_items(path: Path) -> Iterator[Item]:
         with path.open("rb") as file:
             yield from _items(_Text(file))
     except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror}); check the path and its permissions") from None
-    except (ValueError, RecursionError) as error:
-        if isinstance(error, DataError):
-            raise
-        reason = f"{error.msg}, byte {error.pos}" if isinstance(error, json.JSONDecodeError) else "nested too deep, or a number too long"
-        raise DataError(f"{path}: is not JSON ({reason}); expected a whole JSON file; copy or export it again") from None
+        raise DataError(
+            f"{path}: cannot be read ({error.strerror}); check the path and its permissions"
+        ) from None
+    except json.JSONDecodeError as error:
+        raise DataError(f"{path}: {_NO_JSON.format(f'{error.msg}, byte {error.pos}')}") from None
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path}: {_NO_JSON.format(f'not UTF-8: {error.reason}')}") from None
+    except (ValueError, RecursionError):
+        raise DataError(f"{path}: {_NO_JSON.format('nested too deep, or a number too long')}") from None
 
 
 def read_item(path: Path, start: int, size: int) -> Any:
@@ -174,7 +187,9 @@ def read_item(path: Path, start: int, size: int) -> Any:
             file.seek(start)
             return json.loads(file.read(size))
     except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror}); check the path and its permissions") from None
+        raise DataError(
+            f"{path}: cannot be read ({error.strerror}); check the path and its permissions"
+        ) from None
     except (ValueError, RecursionError):
         raise DataError(f"{path}: has changed since it was opened; start again") from None
 
@@ -209,7 +224,9 @@ class _Text:
         """The next letter, which has to be one of `signs`."""
         sign = self.sign()
         if not sign or sign not in signs:
-            raise self.fault(f"got {sign!r}, expected {' or '.join(map(repr, signs))}" if sign else "it ends too early")
+            raise self.fault(
+                f"got {sign!r}, expected {' or '.join(map(repr, signs))}" if sign else "it ends too early"
+            )
         self.at += 1
         return sign
 
@@ -226,7 +243,9 @@ class _Text:
                     raise self.fault(error.msg, error.pos) from None
             if len(self.text) - self.at > MAX_BYTES:
                 raise self.fault(f"a value of more than {MAX_BYTES:,} bytes, or one that does not end")
-            self.grow(max(_BLOCK, len(self.text)))  # twice as much each time: a long value is tried a few times only
+            self.grow(
+                max(_BLOCK, len(self.text))
+            )  # twice as much each time: a long value is tried a few times only
         start, size, text = self.base + self.at, end - self.at, self.text[self.at : end]
         self.at = end
         return start, size, value if text.isascii() else json.loads(text.encode("latin-1"))
@@ -244,10 +263,12 @@ def _items(text: _Text) -> Iterator[Item]:
         text.take("{")
         sign = "," if text.sign() != "}" else text.take("}")
         while sign == ",":
+            if text.sign() != '"':
+                text.take('"')
             _, _, key = text.value()
             text.take(":")
             if text.sign() == "[":
-                yield from _list(text, str(key))
+                yield from _list(text, key)
             else:
                 text.value()
             sign = text.take(",}")
@@ -280,7 +301,13 @@ def inside(root: Path, name: str, where: object, base: Path | None = None) -> Pa
     """
     parts = list((base or root).relative_to(root).parts)
     steps = name.replace("\\", "/").split("/")
-    if name and not steps[0].endswith(":") and (steps[0] or len(steps) == 1) and "\0" not in name and len(name) < 4096:
+    if (
+        name
+        and not steps[0].endswith(":")
+        and (steps[0] or len(steps) == 1)
+        and "\0" not in name
+        and len(name) < 4096
+    ):
         for step in steps:
             if step == "..":
                 if not parts:

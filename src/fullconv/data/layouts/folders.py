@@ -142,7 +142,7 @@ def _find_splits(place: Place) -> tuple[str, dict[str, tuple[Sample, ...]]]:
         layout = kind
     else:
         layout = f"{kind} without lists; val is a tenth, chosen by the names' SHA-256"
-        names = _tenth_for_val(list(pictures))
+        names = tenth_for_val(list(pictures))
 
     splits = {}
     for split, listed in names.items():
@@ -209,7 +209,7 @@ def _listed_names(path: Path) -> list[str]:
     return list(dict.fromkeys(names))
 
 
-def _tenth_for_val(names: list[str]) -> dict[str, list[str]]:
+def tenth_for_val(names: list[str]) -> dict[str, list[str]]:
     """Splits names 9 : 1, the same way on every machine."""
     by_hash = sorted(names, key=lambda name: hashlib.sha256(name.encode()).digest())
     num_val = max(1, round(len(names) / 10)) if len(names) > 1 else 0

@@ -41,7 +41,7 @@ def decode(text: str, max_pixels: int) -> np.ndarray:
     if image.mode in ("LA", "PA", "RGBA") or "transparency" in image.info:
         return np.asarray(image.convert("RGBA"))[..., 3] > 0
     pixels = np.asarray(image)
-    return pixels > 0 if pixels.ndim == 2 else pixels.any(axis=2)
+    return np.any(pixels.reshape(*pixels.shape[:2], -1), axis=2)
 
 
 def encode(mask: np.ndarray, *, deflated: bool) -> str:
@@ -68,5 +68,7 @@ def _inflate(data: bytes, max_bytes: int) -> bytes:
     except zlib.error as error:
         raise DataError(f"is neither a PNG nor a deflated one ({error})") from None
     if stream.unconsumed_tail:
-        raise DataError(f"inflates to more than {max_bytes:,} bytes; expected a mask no larger than the picture")
+        raise DataError(
+            f"inflates to more than {max_bytes:,} bytes; expected a mask no larger than the picture"
+        )
     return content

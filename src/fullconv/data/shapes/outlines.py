@@ -113,3 +113,47 @@ def _rings_around(
     np.maximum.accumulate(nearest, axis=1, out=nearest)
     above = np.maximum(starts[:, 1] - 1, 0)
     return owner[above, nearest[above, starts[:, 0]]]
+
+
+def bridged(rings: list[Ring]) -> Ring:
+    """One ring for an outer ring and its holes: a cut without width leads to each hole and back.
+
+    Filled by the rule of odd numbers it covers the same pixels, as every cut is passed twice.
+
+    >>> bridged([np.array([[0, 0], [3, 0], [3, 3], [0, 3]]), np.array([[1, 1], [1, 2], [2, 2], [2, 1]])]).tolist()
+    [[0, 0], [1, 1], [1, 2], [2, 2], [2, 1], [1, 1], [0, 0], [3, 0], [3, 3], [0, 3]]
+    """
+    joined = rings[0]
+    for hole in rings[1:]:
+        nearest = int(np.abs(joined - hole[0]).sum(axis=1).argmin())
+        joined = np.concatenate([joined[: nearest + 1], hole, hole[:1], joined[nearest:]])
+    return joined
+
+
+def simplified(ring: Ring, tolerance: float) -> Ring:
+    """A ring with fewer vertices, from which none that was left out is farther away than `tolerance` pixels.
+
+    A ring that would lose its area stays as it is.
+
+    Source: Douglas & Peucker 1973.
+    """
+    if tolerance <= 0 or len(ring) <= 4:
+        return ring
+    points = np.concatenate([ring, ring[:1]]).astype(np.float64)
+    farthest = int(((points - points[0]) ** 2).sum(axis=1).argmax())
+    kept, spans = {0, farthest}, [(0, farthest), (farthest, len(ring))]
+    while spans:
+        first, last = spans.pop()
+        if last - first < 2:
+            continue
+        line = points[last] - points[first]
+        offsets = points[first + 1 : last] - points[first]
+        along = np.clip(offsets @ line / max(line @ line, 1e-12), 0, 1)[:, None]
+        distances = ((offsets - along * line) ** 2).sum(axis=1)
+        middle = int(distances.argmax())
+        if distances[middle] > tolerance**2:
+            middle += first + 1
+            kept.add(middle)
+            spans += [(first, middle), (middle, last)]
+    simple = ring[sorted(kept)]
+    return simple if len(simple) >= 3 else ring

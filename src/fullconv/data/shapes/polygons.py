@@ -8,8 +8,11 @@ level, below it: shapes that share an edge share no pixel and leave none between
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
+
+from fullconv.errors import DataError
 
 MOST_CROSSINGS = 2**20
 """So many crossings of outlines with rows are worked out at a time."""
@@ -76,7 +79,7 @@ def fill_ellipse(
         size_hw: the picture's size.
     """
     (cx, cy), (rx, ry) = center, radii
-    if rx <= 0 or ry <= 0:
+    if min(rx, ry) < 1e-6:
         return Patch(0, 0, np.zeros((0, 0), bool))
     cos, sin = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
     height, width = math.hypot(rx * sin, ry * cos), math.hypot(rx * cos, ry * sin)  # half of them
@@ -92,6 +95,33 @@ def fill_ellipse(
     crosses = b**2 >= a * c
     pixels = (dx >= ((-b - root) / a)[:, None]) & (dx <= ((-b + root) / a)[:, None]) & crosses[:, None]
     return Patch(top, left, pixels)
+
+
+def turned(points: np.ndarray, center: np.ndarray, degrees: float) -> np.ndarray:
+    """Points (n, 2) turned clockwise around a centre (x, y)."""
+    cos, sin = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
+    return center + (points - center) @ np.array([[cos, sin], [-sin, cos]])
+
+
+def near(points: np.ndarray, size_hw: tuple[int, int], where: object) -> np.ndarray:
+    """Points of a picture, which may lie outside of it, but no farther than it is large.
+
+    Args:
+        points: (n, 2) finite (x, y) in pixels.
+
+    Raises:
+        DataError: one lies farther away, as when parts of the size are taken for pixels.
+    """
+    height, width = size_hw
+    low, high = np.array([-width, -height]), np.array([2 * width, 2 * height])
+    far = np.flatnonzero(((points < low) | (points > high)).any(axis=1))
+    if far.size:
+        x, y = points[far[0]].tolist()
+        raise DataError(
+            f"{where}: got the point ({x:g}, {y:g}), far outside of the picture of {height} x {width} (height x width); "
+            "expected pixels of this picture; correct it"
+        )
+    return points
 
 
 def cut(pixels: np.ndarray, top: int, left: int, size_hw: tuple[int, int]) -> Patch:
@@ -111,4 +141,4 @@ def _pieces(heights: np.ndarray) -> list[slice]:
     """Slices of edges that cross about `MOST_CROSSINGS` rows each."""
     piece = np.cumsum(heights) // MOST_CROSSINGS
     bounds = [0, *(np.flatnonzero(np.diff(piece)) + 1).tolist(), len(heights)]
-    return [slice(a, b) for a, b in zip(bounds, bounds[1:], strict=False)]
+    return [slice(a, b) for a, b in pairwise(bounds)]

@@ -74,7 +74,9 @@ def unpack(text: str) -> np.ndarray:
         return codes
     wrong = np.flatnonzero((codes < 0) | (codes > 63))
     if wrong.size:
-        raise DataError(f"letter {wrong[0]} of the run lengths is {chr(int(codes[wrong[0]]) + 48)!r}, none of theirs")
+        raise DataError(
+            f"letter {wrong[0]} of the run lengths is {chr(int(codes[wrong[0]]) + 48)!r}, none of theirs"
+        )
     last = codes < 32
     starts = np.flatnonzero(np.concatenate([[True], last[:-1]]))
     lengths = np.diff(starts, append=len(codes))

@@ -8,9 +8,9 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, TypeVar
+from typing import Annotated, Any, BinaryIO, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
 
 from fullconv.errors import DataError
 
@@ -19,6 +19,9 @@ MAX_BYTES = 2**28
 
 HEAD_BYTES = 2**16
 """So much of a file is looked at to see what it is."""
+
+Coordinate = Annotated[FiniteFloat, Field(ge=-1e9, le=1e9)]
+"""A number of pixels or percents that arithmetic is safe with."""
 
 _NO_JSON = "is not JSON ({}); expected a whole JSON file; copy or export it again"
 _DECODER = json.JSONDecoder()
@@ -75,8 +78,14 @@ def read_json(path: Path, model: type[P]) -> P:
         raise DataError(f"{path}: {told(error)}") from None
 
 
-def checked(value: Any, model: type[P], where: object) -> P:
-    """A value of JSON as a model; `where` is what errors call its place.
+def checked(value: Any, model: type[P], where: object, joint: str = ".") -> P:
+    """A value of JSON as a model.
+
+    Args:
+        value: of JSON or YAML.
+        model: what is expected.
+        where: what errors call its place.
+        joint: what stands in errors between that and a key in the value.
 
     Raises:
         DataError: it holds what is not expected in it.
@@ -84,10 +93,12 @@ def checked(value: Any, model: type[P], where: object) -> P:
     try:
         return model.model_validate(value)
     except ValidationError as error:
-        raise DataError(f"{where}{told(error, separator='.')}") from None
+        text = told(error)
+        keyed = text.startswith("[") or re.match(r"\w[\w.\[\]]*: ", text)
+        raise DataError(f"{where}{joint if keyed else ': '}{text}") from None
 
 
-def told(error: ValidationError, separator: str = "") -> str:
+def told(error: ValidationError) -> str:
     """The first fault of several in one line: the place in the value, what was got, what was expected.
 
     >>> class Point(Part):
@@ -102,9 +113,8 @@ def told(error: ValidationError, separator: str = "") -> str:
     steps = [
         step for step in fault["loc"] if not str(step).startswith("<")
     ]  # which of several kinds a value is of
-    parts = [f"[{step}]" if isinstance(step, int) else f".{step}" for step in steps]
-    place = "".join(parts)
-    place = f"{place.removeprefix('.') if not separator else place}: " if place else f"{separator and ': '}"
+    place = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in steps).removeprefix(".")
+    place = f"{place}: " if place else ""
     message = fault["msg"].removeprefix("Value error, ")
     if fault["type"] == "value_error":
         return f"{place}{message}"
@@ -112,8 +122,8 @@ def told(error: ValidationError, separator: str = "") -> str:
         return f"{place}is missing; expected a value"
     if fault["type"] == "json_invalid":
         return _NO_JSON.format(message.removeprefix("Invalid JSON: "))
-    message = re.sub(r"^(Input|.*?) should ", "should ", message).removeprefix("should ")
-    return f"{place}got {shortened(fault['input'])}, expected {message.removeprefix('be ').removeprefix('have ')}"
+    expected = re.sub(r"^.*? should (be |have )?", "", message)
+    return f"{place}got {shortened(fault['input'])}, expected {expected}"
 
 
 def shortened(value: Any) -> str:

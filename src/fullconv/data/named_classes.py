@@ -17,6 +17,7 @@ from fullconv.data.classes import (
     find_description,
     read_class_list,
 )
+from fullconv.data.documents import shortened
 from fullconv.errors import DataError
 from fullconv.labels import IGNORE_INDEX, Color, LabelSet, voc_color
 
@@ -63,7 +64,7 @@ def named_labels(
     twice = sorted({name for name in kept if kept.count(name) > 1})
     if twice:
         raise DataError(
-            f"{listed or where}: class name {twice[0]!r} is given twice; expected each once; rename one"
+            f"{listed or where}: class name {shortened(twice[0])} is given twice; expected each once; rename one"
         )
     if not 1 <= len(kept) <= IGNORE_INDEX or "" in kept:
         got = f"{len(kept)} classes" if "" not in kept else "a class without name"
@@ -109,9 +110,9 @@ def id_of(name: str, labels: LabelSet, where: object) -> int:
         return IGNORE_INDEX
     if is_background(name):
         return id_elsewhere(labels)
-    known = ", ".join(labels.names[:8]) + (", ..." if labels.num_classes > 8 else "")
+    known = ", ".join(name[:30] for name in labels.names[:8]) + (", ..." if labels.num_classes > 8 else "")
     raise DataError(
-        f"{where}: got class {name[:60]!r}, expected one of {known}; correct the name, or add it to dataset.yaml"
+        f"{where}: got class {shortened(name)}, expected one of {known}; correct the name, or add it to dataset.yaml"
     )
 
 

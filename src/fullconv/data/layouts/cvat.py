@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
-from pydantic import Field, FiniteFloat
+from pydantic import Field
 
 from fullconv.data.contents import Dataset
-from fullconv.data.documents import Part, checked, head, shortened
+from fullconv.data.documents import Coordinate, Part, checked, head, shortened
 from fullconv.data.layouts.drawn import (
     Pictures,
     drawn_size,
@@ -59,19 +59,19 @@ class Polygon(Shape):
 
 
 class Box(Shape):
-    xtl: FiniteFloat
-    ytl: FiniteFloat
-    xbr: FiniteFloat
-    ybr: FiniteFloat
-    rotation: FiniteFloat = 0
+    xtl: Coordinate
+    ytl: Coordinate
+    xbr: Coordinate
+    ybr: Coordinate
+    rotation: Coordinate = 0
 
 
 class Ellipse(Shape):
-    cx: FiniteFloat
-    cy: FiniteFloat
-    rx: Annotated[FiniteFloat, Field(ge=0)]
-    ry: Annotated[FiniteFloat, Field(ge=0)]
-    rotation: FiniteFloat = 0
+    cx: Coordinate
+    cy: Coordinate
+    rx: Annotated[Coordinate, Field(ge=0)]
+    ry: Annotated[Coordinate, Field(ge=0)]
+    rotation: Coordinate = 0
 
 
 class Mask(Shape):

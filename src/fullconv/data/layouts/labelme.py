@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import numpy as np
-from pydantic import Field, FiniteFloat
+from pydantic import Field
 
 from fullconv.data.contents import Dataset
-from fullconv.data.documents import Part, head, inside, read_json
+from fullconv.data.documents import Coordinate, Part, head, inside, read_json
 from fullconv.data.layouts.drawn import drawn_size, first_file, in_splits, sample_name, splits_of_folders
 from fullconv.data.named_classes import id_elsewhere, id_of, named_labels
 from fullconv.data.pictures import SUFFIXES
@@ -41,7 +41,7 @@ class Shape(Part):
     """An item of `shapes`."""
 
     label: str
-    points: Annotated[list[tuple[FiniteFloat, FiniteFloat]], Field(fail_fast=True)]
+    points: Annotated[list[tuple[Coordinate, Coordinate]], Field(fail_fast=True)]
     shape_type: Literal[
         "polygon", "rectangle", "oriented_rectangle", "circle", "mask", "line", "linestrip", "point", "points"
     ] = "polygon"

@@ -17,10 +17,10 @@ from typing import Annotated, Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import numpy as np
-from pydantic import Field, FiniteFloat
+from pydantic import Field
 
 from fullconv.data.contents import Dataset
-from fullconv.data.documents import Item, Part, checked, head, read_item, read_items
+from fullconv.data.documents import Coordinate, Item, Part, checked, head, read_item, read_items
 from fullconv.data.layouts.drawn import (
     Pictures,
     drawn_size,
@@ -50,16 +50,16 @@ class Region(Part):
     labels: Annotated[tuple[str, ...], Field(min_length=1)]
     original_width: Side | None = None
     original_height: Side | None = None
-    image_rotation: FiniteFloat = 0
-    points: Annotated[list[tuple[FiniteFloat, FiniteFloat]], Field(fail_fast=True)] | None = None
+    image_rotation: Coordinate = 0
+    points: Annotated[list[tuple[Coordinate, Coordinate]], Field(fail_fast=True)] | None = None
     rle: Annotated[list[Byte], Field(fail_fast=True)] | None = None
-    x: FiniteFloat = 0
-    y: FiniteFloat = 0
-    width: FiniteFloat | None = None
-    height: FiniteFloat | None = None
-    radiusX: FiniteFloat | None = None
-    radiusY: FiniteFloat | None = None
-    rotation: FiniteFloat = 0
+    x: Coordinate = 0
+    y: Coordinate = 0
+    width: Coordinate | None = None
+    height: Coordinate | None = None
+    radiusX: Coordinate | None = None
+    radiusY: Coordinate | None = None
+    rotation: Coordinate = 0
 
     def size_hw(self) -> tuple[int, int] | None:
         return (

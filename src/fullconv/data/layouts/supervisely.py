@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import numpy as np
-from pydantic import Field, FiniteFloat
+from pydantic import Field
 
 from fullconv.data.contents import Dataset
-from fullconv.data.documents import Part, head, read_json
+from fullconv.data.documents import Coordinate, Part, head, read_json
 from fullconv.data.layouts.drawn import (
     drawn_size,
     in_splits,
@@ -40,7 +40,7 @@ NAME = "supervisely"
 
 LINES = ("line", "point", "graph", "cuboid")
 
-Ring = Annotated[list[tuple[FiniteFloat, FiniteFloat]], Field(fail_fast=True)]
+Ring = Annotated[list[tuple[Coordinate, Coordinate]], Field(fail_fast=True)]
 Place = Annotated[int, Field(ge=-(2**31), le=2**31)]
 
 

@@ -23,7 +23,7 @@ from fullconv.data.named_classes import id_elsewhere, id_of, named_labels
 from fullconv.data.pictures import picture_size
 from fullconv.data.samples import Sample
 from fullconv.data.shapes.painting import Area, paint
-from fullconv.data.shapes.polygons import fill_rings, near
+from fullconv.data.shapes.polygons import fill_rings
 from fullconv.errors import DataError
 from fullconv.labels import LabelSet
 
@@ -115,7 +115,7 @@ def _polygon(line: str, size_hw: tuple[int, int], where: str) -> tuple[int, np.n
         index, numbers = float(first), np.array(rest, np.float64)
     except ValueError:
         raise DataError(f"{where}: got {shortened(line.strip())}, expected a class and numbers") from None
-    if not np.isfinite(numbers).all() or index != index // 1 or abs(index) > 1e6:
+    if not np.isfinite([index, *numbers]).all() or index != index // 1:
         raise DataError(f"{where}: got {shortened(line.strip())}, expected a class and finite numbers")
     if len(numbers) == 4:
         raise DataError(
@@ -123,7 +123,12 @@ def _polygon(line: str, size_hw: tuple[int, int], where: str) -> tuple[int, np.n
         )
     if len(numbers) < 6 or len(numbers) % 2:
         raise DataError(f"{where}: got {len(numbers)} numbers, expected x and y of at least 3 points")
-    return int(index), near(numbers.reshape(-1, 2) * size_hw[::-1], size_hw, where)
+    if np.abs(numbers).max() > 2:
+        raise DataError(
+            f"{where}: got {np.abs(numbers).max():g}, expected parts of the picture's width and height, 0 to 1; "
+            "divide pixels by them"
+        )
+    return int(index), numbers.reshape(-1, 2) * size_hw[::-1]
 
 
 def _description_file(folder: Path) -> Path | None:
@@ -144,7 +149,7 @@ def read(folder: Path) -> Dataset:
         raise DataError(
             f"{path}: is not YAML ({' '.join(str(error).split())[:200]}); expected names:, train: and val:"
         ) from None
-    description = checked(content, Description, path)
+    description = checked(content, Description, path, joint=": ")
     names = tuple(description.names)
     root = folder
     if description.path and (inner := _within(folder, description.path)) and inner.is_dir():

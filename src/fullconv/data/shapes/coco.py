@@ -6,9 +6,9 @@ Source: COCO, data format, https://cocodataset.org/#format-data; cocodataset/coc
 from typing import Annotated, Any
 
 import numpy as np
-from pydantic import AfterValidator, Discriminator, Field, FiniteFloat, Tag
+from pydantic import AfterValidator, Discriminator, Field, Tag
 
-from fullconv.data.documents import Part
+from fullconv.data.documents import Coordinate, Part
 from fullconv.data.pictures import MAX_PIXELS
 from fullconv.data.shapes.polygons import Patch, near
 from fullconv.data.shapes.runs import from_counts, unpack
@@ -24,7 +24,7 @@ def _of_three_points(numbers: list[float]) -> list[float]:
     return numbers
 
 
-Outline = Annotated[list[FiniteFloat], Field(fail_fast=True), AfterValidator(_of_three_points)]
+Outline = Annotated[list[Coordinate], Field(fail_fast=True), AfterValidator(_of_three_points)]
 Runs = Annotated[list[Annotated[int, Field(ge=0, le=MAX_PIXELS)]], Field(fail_fast=True)]
 
 
@@ -43,7 +43,8 @@ def _kind(value: Any) -> str:
 
 
 Segmentation = Annotated[
-    Annotated[Annotated[list[Outline], Field(fail_fast=True)], Tag("<outlines>")] | Annotated[RunLengths, Tag("<runs>")],
+    Annotated[Annotated[list[Outline], Field(fail_fast=True)], Tag("<outlines>")]
+    | Annotated[RunLengths, Tag("<runs>")],
     Discriminator(_kind),
 ]
 

@@ -40,7 +40,8 @@ def trace(mask: np.ndarray) -> list[list[Ring]]:
     for index, ring in enumerate(rings):
         # a hole begins below the ring that bounds the same part, which therefore came before
         parents.append(index if outer[index] else parents[around[index]])
-        outlines.setdefault(parents[index], []).append(points[ring] + (left, top))
+        turned = ring if outer[index] else ring[::-1]
+        outlines.setdefault(parents[index], []).append(points[turned] + (left, top))
     return list(outlines.values())
 
 
@@ -55,7 +56,7 @@ def _rings(inside: np.ndarray) -> tuple[np.ndarray, list[list[int]]]:
 
     Returns:
         points: (n, 2) corners (x, y), row by row; where two rings touch, a corner is there twice.
-        rings: indices of corners; each begins with its topmost, then leftmost corner and goes right if it is outer.
+        rings: indices of corners; each begins with its topmost, then leftmost corner and goes right.
     """
     padded = np.pad(inside, 1)
     above_left, above, left, own = padded[:-1, :-1], padded[:-1, 1:], padded[1:, :-1], padded[1:, 1:]

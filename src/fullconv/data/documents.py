@@ -122,7 +122,7 @@ def told(error: ValidationError) -> str:
         return f"{place}is missing; expected a value"
     if fault["type"] == "json_invalid":
         return _NO_JSON.format(message.removeprefix("Invalid JSON: "))
-    expected = re.sub(r"^.*? should (be |have )?", "", message)
+    expected = re.sub(r"^.*? should (be |have )?", "", message).replace("valid array", "valid list")
     return f"{place}got {shortened(fault['input'])}, expected {expected}"
 
 
@@ -246,7 +246,7 @@ class _Text:
         while True:
             try:
                 value, end = _DECODER.raw_decode(self.text, self.at)
-                if end < len(self.text) or self.ended:
+                if end + 3 < len(self.text) or self.ended:  # else 1 may be the beginning of 1.5 or of 1e+5
                     break
             except json.JSONDecodeError as error:
                 if self.ended:

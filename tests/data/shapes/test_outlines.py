@@ -49,7 +49,9 @@ def test_outer_rings_turn_clockwise_and_holes_the_other_way(mask):
             assert (area > 0) == (index == 0)
             steps = np.diff(ring, axis=0, append=ring[:1])
             assert ((steps == 0).sum(axis=1) == 1).all()  # along a row or a column, and never on the spot
-            assert ((steps[:, 0] == 0) != (np.roll(steps, 1, axis=0)[:, 0] == 0)).all()  # a turn at each vertex
+            assert (
+                (steps[:, 0] == 0) != (np.roll(steps, 1, axis=0)[:, 0] == 0)
+            ).all()  # a turn at each vertex
 
 
 @given(masks())
@@ -65,8 +67,12 @@ def test_bridged_rings_fill_to_the_same_pixels_in_coco(mask):
 
     height, width = mask.shape
     for rings in trace(mask):
-        runs = api.frPyObjects([bridged(rings).ravel().astype(float).tolist()], height, width)[0]["counts"].decode()
-        assert (from_counts(unpack(runs), mask.size).reshape(width, height).T == filled(rings, mask.shape)).all()
+        runs = api.frPyObjects([bridged(rings).ravel().astype(float).tolist()], height, width)[0][
+            "counts"
+        ].decode()
+        assert (
+            filled(rings, mask.shape) == from_counts(unpack(runs), mask.size).reshape(width, height).T
+        ).all()
 
 
 def test_no_outline_of_nothing():

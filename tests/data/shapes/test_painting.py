@@ -35,7 +35,9 @@ def areas(draw):
         row, column = draw(st.integers(0, 5)), draw(st.integers(0, 6))
         height, width = draw(st.integers(0, 6 - row)), draw(st.integers(0, 7 - column))
         rng = np.random.default_rng(draw(st.integers(0, 99)))
-        found.append(Area(Patch(row, column, rng.random((height, width)) < 0.7), draw(st.integers(0, 255)), level))
+        found.append(
+            Area(Patch(row, column, rng.random((height, width)) < 0.7), draw(st.integers(0, 255)), level)
+        )
     return found
 
 

@@ -33,7 +33,9 @@ def is_inside(x: Fraction, y: Fraction, outlines: list[list[tuple[float, float]]
             if ay > by:
                 ax, ay, bx, by = bx, by, ax, ay
             if ay <= y < by:
-                crossing = Fraction(ax) + (y - Fraction(ay)) * (Fraction(bx) - Fraction(ax)) / (Fraction(by) - Fraction(ay))
+                crossing = Fraction(ax) + (y - Fraction(ay)) * (Fraction(bx) - Fraction(ax)) / (
+                    Fraction(by) - Fraction(ay)
+                )
                 odd ^= crossing <= x
     return odd
 
@@ -42,7 +44,10 @@ def is_inside(x: Fraction, y: Fraction, outlines: list[list[tuple[float, float]]
 def test_filled_are_the_pixels_whose_centres_are_inside(outlines, height, width):
     filled = whole(fill_rings([np.array(ring) for ring in outlines], (height, width)), (height, width))
     expected = [
-        [is_inside(Fraction(2 * column + 1, 2), Fraction(2 * row + 1, 2), outlines) for column in range(width)]
+        [
+            is_inside(Fraction(2 * column + 1, 2), Fraction(2 * row + 1, 2), outlines)
+            for column in range(width)
+        ]
         for row in range(height)
     ]
     assert filled.tolist() == expected
@@ -59,7 +64,10 @@ def test_neither_the_first_vertex_nor_the_direction_matters(ring):
 def test_shapes_that_share_an_edge_share_no_pixel_and_leave_none():
     a, b, c, d = (0.0, 0.0), (9.0, 0.0), (9.0, 9.0), (0.0, 9.0)
     for middle in ((4.5, 4.5), (3.3, 7.7), (1.0, 4.0)):
-        parts = [whole(fill_rings([np.array([p, q, middle])], (9, 9)), (9, 9)) for p, q in ((a, b), (b, c), (c, d), (d, a))]
+        parts = [
+            whole(fill_rings([np.array([p, q, middle])], (9, 9)), (9, 9))
+            for p, q in ((a, b), (b, c), (c, d), (d, a))
+        ]
         assert (np.sum(parts, axis=0) == 1).all()
 
 
@@ -124,5 +132,7 @@ def test_patches_are_cut_to_the_picture(top, left):
 def test_points_far_outside_are_told():
     inside = np.array([[-7.0, 0.0], [14.0, 10.0]])
     assert near(inside, (5, 7), "a.json") is inside
-    with pytest.raises(DataError, match=r"^a.json: got the point \(3, 10.5\), far outside of the picture of 5 x 7 \(height"):
+    with pytest.raises(
+        DataError, match=r"^a.json: got the point \(3, 10.5\), far outside of the picture of 5 x 7 \(height"
+    ):
         near(np.array([[0.0, 0.0], [3.0, 10.5]]), (5, 7), "a.json")

@@ -35,13 +35,15 @@ FILES = ("data.yaml", "data.yml")
 def _listed(value: Any) -> Any:
     if isinstance(value, dict) and all(isinstance(key, int) for key in value):
         if sorted(value) != list(range(len(value))):
-            raise ValueError(f"got the numbers {shortened(sorted(value))}, expected 0 to {len(value) - 1}")
+            raise ValueError(
+                f"got {shortened(value)} by other numbers than 0 to {len(value) - 1}; expected each once"
+            )
         value = [value[key] for key in sorted(value)]
-    return (
-        [str(name) if isinstance(name, int | float) else name for name in value]
-        if isinstance(value, list)
-        else value
-    )
+    if not isinstance(value, list):
+        raise ValueError(
+            f"got {shortened(value)}, expected a list of names, or names by their numbers from 0"
+        )
+    return [str(name) if isinstance(name, int | float) else name for name in value]
 
 
 def _several(value: Any) -> Any:

@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from fullconv.cli.data_convert import convert
+from fullconv.cli.data_describe import describe
 
 
 @click.group()
@@ -13,6 +14,7 @@ def data() -> None:
 
 
 data.add_command(convert)
+data.add_command(describe)
 
 
 @data.command()

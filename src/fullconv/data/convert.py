@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-import yaml
 
 from fullconv.data.contents import Dataset
 from fullconv.data.dataset import open_dataset
+from fullconv.data.describing import describe
 from fullconv.data.masks import read_mask
 from fullconv.data.pictures import open_file, open_header, picture_size
 from fullconv.data.samples import Sample
@@ -120,7 +120,8 @@ def convert(
     tell = progress or (lambda *_: None)
     with replaced_folder(folder) as fresh:
         FORMS[form](fresh, dataset.labels, dict(_items(dataset, names, link, tell)), style)
-        (fresh / "dataset.yaml").write_text(_description(dataset, form), "utf-8")
+        plain = Dataset(dataset.name, fresh, "", dataset.labels, {}, layout_name=form)
+        (fresh / "dataset.yaml").write_text(describe(plain), "utf-8")
         confusion = _read_back(dataset, names, fresh, form, tell)
     left_out = [f"head {head.name}" for head in dataset.heads] + ["extra channels"] * (
         dataset.extra is not None
@@ -178,19 +179,6 @@ def _suffix(picture: PictureFile) -> str:
     with open_file(picture) as stream:
         form = str(open_header(stream, str(picture)).format)
     return ENDS.get(form, f".{form.lower()}")
-
-
-def _description(dataset: Dataset, form: str) -> str:
-    """The text of dataset.yaml, which keeps names, order and colours of the classes whatever the form can say."""
-    lines = [
-        yaml.safe_dump({"name": dataset.name, "layout": form}, sort_keys=False, allow_unicode=True).rstrip(),
-        "classes:",
-    ]
-    for name, color in zip(dataset.labels.names, dataset.labels.colors, strict=True):
-        entry = {"name": name, "color": list(color)}
-        text = yaml.safe_dump(entry, default_flow_style=True, sort_keys=False, allow_unicode=True, width=1000)
-        lines.append(f"  - {text.strip()}")
-    return "\n".join([*lines, ""])
 
 
 def _read_back(

@@ -10,6 +10,12 @@ from typing import Protocol
 from fullconv.data.classes import Description, find_description
 from fullconv.data.contents import Dataset
 from fullconv.data.layouts import (
+    ade20k,
+    arrow,
+    camvid,
+    camvid11,
+    camvid32,
+    cityscapes,
     coco,
     coco_panoptic,
     coco_stuff,
@@ -18,6 +24,9 @@ from fullconv.data.layouts import (
     folders,
     labelme,
     labelstudio,
+    parquet,
+    sbd,
+    siftflow,
     supervisely,
     twin,
     voc,
@@ -51,6 +60,13 @@ class Layout(Protocol):
 
 
 LAYOUTS: tuple[Layout, ...] = (
+    cityscapes,
+    ade20k,
+    siftflow,
+    sbd,
+    camvid,
+    camvid32,
+    camvid11,
     coco,
     coco_panoptic,
     coco_stuff,
@@ -62,6 +78,8 @@ LAYOUTS: tuple[Layout, ...] = (
     voc,
     twin,
     flat,
+    arrow,
+    parquet,
 )
 """In the order in which they are looked for: who looks like two of them is taken for the first."""
 
@@ -83,21 +101,24 @@ def open_dataset(folder: Path | str, layout: str | None = None) -> Dataset:
         DataError: no layout is recognised, files are missing, or the classes cannot be known.
         UnknownNameError: there is no layout of that name.
     """
-    named, folder = _split_name(folder)
+    named, folder = split_name(folder)
+    name = layout or named
+    found = None if name is None else _by_name(name)
     if not folder.exists():
         raise DataError(f"{folder}: no such folder; expected a data set; check the path")
     if not folder.is_dir():
         raise DataError(f"{folder}: is a file; expected a data set's folder; unpack it first")
-    name = layout or named
-    if name is None and (described := find_description(folder)):
-        name = described[1].layout
-    found = _detected(folder) if name is None else _by_name(name)
+    described = find_description(folder)
+    if found is None and described is not None and described[1].layout is not None:
+        found = _by_name(described[1].layout)
+    if found is None:
+        found = _detected(folder)
     dataset = replace(found.read(folder), layout_name=found.NAME)
     described = find_description(dataset.root, folder)
     return dataset if described is None else _described(dataset, *described)
 
 
-def _split_name(folder: Path | str) -> tuple[str | None, Path]:
+def split_name(folder: Path | str) -> tuple[str | None, Path]:
     """The layout's name and the path in `NAME:PATH`; a single letter before the colon is a drive."""
     name, colon, path = str(folder).partition(":")
     if colon and len(name) > 1 and not {"/", "\\"} & set(name) and not Path(folder).exists():

@@ -54,15 +54,27 @@ def convert(
     for what in done.left_out:
         say(f"warning: {what}: left out; {form} is written with the first head and RGB alone")
     if as_json:
-        figures = {"pixels": done.pixels, "changed_pixels": done.changed, "mean_iou": done.mean_iou}
-        print_json({"data": str(done.folder), "form": form, "splits": done.splits, **figures})
+        print_json(
+            {
+                "data": str(done.folder),
+                "form": form,
+                "splits": done.splits,
+                "pixels": done.pixels,
+                "changed_pixels": done.changed,
+                "void_lost": done.void_lost,
+                "mean_iou": done.mean_iou,
+                "left_out": done.left_out,
+            }
+        )
         return
     splits = ", ".join(f"{count} {split}" for split, count in done.splits.items())
     print(f"{done.folder}: {splits} as {form}")
-    if done.changed:
-        print(
-            f"masks read back: {done.changed / done.pixels:.3%} of {done.pixels:,} pixels changed; "
-            f"mean IU of old against new {done.mean_iou:.3%}"
-        )
-    else:
+    if not done.changed:
         print(f"masks read back: all {done.pixels:,} pixels as before")
+        return
+    share, lost = done.changed / done.pixels, done.void_lost / done.pixels
+    print(
+        f"masks read back: {share:.3%} of {done.pixels:,} pixels changed; mean IU of old against new {done.mean_iou:.3%}"
+    )
+    if lost:
+        print(f"{lost:.3%} of all were void, for which {form} has no place: they are background now")

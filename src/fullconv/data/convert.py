@@ -68,6 +68,11 @@ class Conversion:
         return int(self.confusion.sum() - np.trace(self.confusion))
 
     @property
+    def void_lost(self) -> int:
+        """The pixels that were void and have a class now."""
+        return int(self.confusion[-1, :-1].sum())
+
+    @property
     def pixels(self) -> int:
         return int(self.confusion.sum())
 

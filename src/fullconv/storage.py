@@ -87,9 +87,8 @@ def replaced_folder(folder: Path) -> Iterator[Path]:
         shutil.rmtree(fresh, ignore_errors=True)
         fresh.mkdir(parents=True)
         yield fresh
-        for file in fresh.iterdir():
-            with file.open("rb+") as written:
-                os.fsync(written.fileno())
+        for path in sorted(fresh.rglob("*"), reverse=True):
+            _sync_folder(path) if path.is_dir() else _sync_file(path)
         _sync_folder(fresh)
         shutil.rmtree(old, ignore_errors=True)
         if folder.exists():
@@ -113,6 +112,15 @@ def fresh_name(folder: Path) -> Path:
 def old_name(folder: Path) -> Path:
     """Where `replaced_folder` leaves the folder that was there before, should it be killed before the new one has its place."""
     return folder.with_name(f".{folder.name}.old")
+
+
+def _sync_file(file: Path) -> None:
+    # read-only, but on Windows: the file may be a link to one that may not be written
+    descriptor = os.open(file, os.O_RDWR if os.name == "nt" else os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _sync_folder(folder: Path) -> None:

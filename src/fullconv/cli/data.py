@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from fullconv.cli.data_convert import convert
 from fullconv.cli.data_describe import describe
 
 
@@ -12,6 +13,7 @@ def data() -> None:
     """Make, and later inspect, data sets."""
 
 
+data.add_command(convert)
 data.add_command(describe)
 
 

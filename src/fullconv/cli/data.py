@@ -4,10 +4,15 @@ from pathlib import Path
 
 import click
 
+from fullconv.cli.data_download import download
+
 
 @click.group()
 def data() -> None:
-    """Make, and later inspect, data sets."""
+    """Fetch, make and inspect data sets."""
+
+
+data.add_command(download)
 
 
 @data.command()

@@ -242,7 +242,7 @@ def test_a_full_disk(tmp_path, monkeypatch):
         raise OSError(errno.EROFS, "Read-only file system")
 
     monkeypatch.setattr(Path, "mkdir", refuse)
-    with pytest.raises(StorageError, match="cannot write .*Read-only file system"):
+    with pytest.raises(StorageError, match=r"cannot write .*Read-only file system"):
         unpack(tmp_path / "a.tar", tmp_path / "out2")
 
 
@@ -285,8 +285,7 @@ def damage(folder: Path, suffix: str, number: int) -> None:
         before = set(folder.iterdir())
         try:
             unpack(archive, folder / "out")
-        except DataError as error:
-            assert "\n" not in str(error)
+        except DataError:
             raised += 1
         assert set(folder.iterdir()) - before <= {folder / "out"}
         archive.unlink()

@@ -50,7 +50,7 @@ def test_a_cut_transfer_goes_on_where_it_stopped(server, tmp_path):
 def test_what_was_fetched_before_an_end_is_kept(server, tmp_path):
     server.pages["cut.bin"] = Page(CONTENT, moves=[{"cut": 300_000}, *[{"status": 503}] * 4])
     with pytest.raises(
-        RunError, match="HTTP 503 Service Unavailable; try again later, or fetch cut.bin by hand into"
+        RunError, match=r"HTTP 503 Service Unavailable; try again later, or fetch cut.bin by hand into"
     ):
         download(address(server, "cut.bin"), tmp_path)
     assert (tmp_path / "cut.bin.partial").stat().st_size == 300_000

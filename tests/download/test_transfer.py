@@ -60,7 +60,7 @@ def test_goes_on_where_the_mark_is_the_same(server, partial, page):
     assert str(broken(server, "a", partial)) == "the connection broke after 100,000 of 512,000 bytes"
     attempt(server.address("a"), partial)
     assert partial.read_bytes() == CONTENT
-    path, asked, only_if = server.seen[-1]
+    _, asked, only_if = server.seen[-1]
     assert asked == "bytes=100000-"
     assert only_if == ('"1"' if page.etag == '"1"' else "Sun, 09 Sep 2001 01:46:40 GMT")
 

@@ -20,7 +20,8 @@ class Page:
         modified: its date of change, in seconds since 1970, if it tells one.
         moves: what goes wrong, a dict for each request; after the last one all goes well. Keys: status, headers (dict);
             cut (bytes after which the connection breaks); stall (seconds before a byte is sent); length (what is announced);
-            whole (ranges are not known); careless (If-Range is not heeded); shift (another part is sent than was asked for); become (content, etag) from then on.
+            whole (ranges are not known); careless (If-Range is not heeded); shift (another part is sent than was asked
+            for); become (content, etag) from then on.
         ranges: it knows ranges.
         chunked: it announces no length.
     """

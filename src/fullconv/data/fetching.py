@@ -141,7 +141,7 @@ def _check_disk(name: str, wanted: PublicSet, by_hand: dict[str, Path], download
     free = free_bytes(downloads)
     if to_fetch + unpacked > free:
         raise StorageError(
-            f"{downloads.parent}: {name} needs about {to_fetch / 1e9:.2f} GB for what is to be fetched and {unpacked / 1e9:.2f} GB "
+            f"{downloads.parent}: {name} needs about {to_fetch / 1e9:.2f} GB for its archives and {unpacked / 1e9:.2f} GB "
             f"unpacked, and {free / 1e9:.2f} GB are free; free space or choose another folder"
         )
 

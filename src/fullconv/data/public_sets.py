@@ -43,7 +43,7 @@ class PublicSet:
 
 
 FLICKR = "the pictures are Flickr users', under Flickr's terms"
-COCO_LICENCE = f"annotations CC BY 4.0; {FLICKR}"
+COCO_LICENCE = "annotations CC BY 4.0; the pictures under Flickr's terms"
 
 PUBLIC_SETS: dict[str, PublicSet] = {
     "voc2012": PublicSet(

@@ -173,11 +173,14 @@ def _unpacked(archive: Path) -> Iterator[IO[bytes]]:
         start = raw.read(6)
         raw.seek(0)
         if start.startswith(b"\x1f\x8b"):
-            yield gzip.GzipFile(fileobj=raw)
+            with gzip.GzipFile(fileobj=raw) as stream:
+                yield stream
         elif start.startswith(b"BZh"):
-            yield bz2.BZ2File(raw)
+            with bz2.BZ2File(raw) as stream:
+                yield stream
         elif start.startswith(b"\xfd7zXZ\0"):
-            yield lzma.LZMAFile(raw)
+            with lzma.LZMAFile(raw) as stream:
+                yield stream
         else:
             yield raw
 
@@ -210,8 +213,7 @@ class _Budget:
     folders: set[Path] = field(default_factory=set)
 
     def write(self, source: IO[bytes], target: Path) -> None:
-        file = self._opened(target)
-        with file:
+        with self._opened(target) as file:
             while chunk := source.read(CHUNK):
                 self.left -= len(chunk)
                 if self.left < 0:

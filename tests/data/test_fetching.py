@@ -330,6 +330,14 @@ def test_a_disk_that_is_too_small(small, server, tmp_path, monkeypatch):
     assert names_in(tmp_path) == []
 
 
+def test_nothing_is_left_where_nothing_came(small, server, tmp_path):
+    small("voc2012")
+    server.pages.clear()
+    with pytest.raises(RunError, match="HTTP 404 Not Found"):
+        obtain("voc2012", tmp_path / "set")
+    assert names_in(tmp_path) == []
+
+
 def test_an_unknown_set(tmp_path):
     with pytest.raises(UnknownNameError, match="did you mean 'camvid'"):
         obtain("camvit", tmp_path)

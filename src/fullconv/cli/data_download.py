@@ -84,7 +84,8 @@ def show_list(as_json: bool) -> None:
     print(f"{'name':20} {'pictures':>9} {'classes':>8} {'download':>9}")
     for name, each in PUBLIC_SETS.items():
         total, login = f"{sum(each.pictures.values()):,}", "  needs an account" if each.account else ""
-        print(f"{name:20} {total:>9} {each.num_classes:>8} {size_text(each.size):>9}{login}")
+        size = ("" if each.size_is_exact else "~") + size_text(each.size)
+        print(f"{name:20} {total:>9} {each.num_classes:>8} {size:>9}{login}")
         print(f"  {each.title}")
         print(f"  licence: {each.licence}")
 

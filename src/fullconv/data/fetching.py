@@ -3,6 +3,7 @@
 import re
 import shutil
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from fullconv.data.public_sets import PublicSet, public_set
 from fullconv.download import RemoteFile, digest, fetch, unpack
 from fullconv.download.archives import free_bytes
 from fullconv.download.files import what_is_wrong
-from fullconv.errors import DataError, StorageError
+from fullconv.errors import DataError, RunError, StorageError
 from fullconv.storage import replaced_folder, write_text_atomically
 
 SOURCE = "SOURCE.txt"
@@ -147,7 +148,12 @@ def _check_disk(name: str, wanted: PublicSet, by_hand: dict[str, Path], download
 
 
 def _fetched(remote: RemoteFile, downloads: Path, tell: Tell) -> Path:
-    return fetch(remote, downloads, lambda done, total: tell("fetching", remote.name, done, total))
+    try:
+        return fetch(remote, downloads, lambda done, total: tell("fetching", remote.name, done, total))
+    except RunError:
+        with suppress(OSError):
+            downloads.rmdir()  # where nothing has come
+        raise
 
 
 def _as_got(path: Path, remote: RemoteFile, tell: Tell) -> Fetched:

@@ -41,6 +41,11 @@ class PublicSet:
         """Of all archives, in bytes."""
         return sum(archive.size for archive in self.archives)
 
+    @property
+    def size_is_exact(self) -> bool:
+        """Whether the lengths of all archives are published."""
+        return all(archive.file.size for archive in self.archives)
+
 
 FLICKR = "the pictures are Flickr users', under Flickr's terms"
 COCO_LICENCE = "annotations CC BY 4.0; the pictures under Flickr's terms"

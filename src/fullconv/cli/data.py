@@ -5,6 +5,8 @@ from pathlib import Path
 import click
 
 from fullconv.cli.data_download import download
+from fullconv.cli.data_info import info
+from fullconv.cli.data_split import split
 
 
 @click.group()
@@ -13,6 +15,8 @@ def data() -> None:
 
 
 data.add_command(download)
+data.add_command(info)
+data.add_command(split)
 
 
 @data.command()

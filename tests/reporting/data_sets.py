@@ -5,6 +5,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from fullconv.data.descriptions import description_text
+from fullconv.labels import LabelSet
+
 COLORS = [(0, 0, 0), (200, 30, 30), (30, 200, 30), (30, 30, 200)]
 
 
@@ -20,10 +23,8 @@ def write_set(
             picture = np.random.default_rng(number).integers(0, 255, (height, width, 3), dtype=np.uint8)
             Image.fromarray(picture).save(root / "images" / split / f"{split}_{number}{suffix}")
             Image.fromarray(label_map.astype(np.uint8)).save(root / "masks" / split / f"{split}_{number}.png")
-    classes = ", ".join(
-        f"{{name: {name!r}, color: {list(color)}}}" for name, color in zip(names, COLORS, strict=False)
-    )
-    (root / "dataset.yaml").write_text(f"classes: [{classes}]\n")
+    labels = LabelSet(tuple(names), tuple(COLORS[: len(names)]))
+    (root / "dataset.yaml").write_text(description_text(root.name, labels), "utf-8")
     return root
 
 

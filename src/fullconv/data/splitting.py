@@ -145,8 +145,8 @@ def divide(
     if len(members) < len(splits):
         shown = ", ".join(sorted(members)[:3])
         raise DataError(
-            f"got {len(members)} group{'s' if len(members) != 1 else ''} ({shown}) for {len(splits)} splits; expected at least one "
-            "for each; group the pictures otherwise"
+            f"got {len(members)} group{'s' if len(members) != 1 else ''} ({shown}) for {len(splits)} splits; expected at "
+            "least one for each; group the pictures otherwise"
         )
     keys = sorted(members)
     holds = _parts(keys, members, pixels)  # (groups, 1 + K), each column sums to 1 or is 0

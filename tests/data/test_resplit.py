@@ -215,9 +215,9 @@ def test_faults(tmp_path):
     with pytest.raises(Exception, match=r"a.png: is empty \(0 bytes\)"):
         resplit(dataset, tmp_path / "new", Division())
     assert not (tmp_path / "new").exists()
-    for division in ({"val": 0.0}, {"val": 1.0}, {"val": 0.5, "test": 0.5}, {"val": -0.1}):
+    for val, test in ((0, 0), (1, 0), (0.5, 0.5), (-0.1, 0)):
         with pytest.raises(ConfigError, match="expected parts of 1, together more than 0 and less than 1"):
-            Division(**division)
+            Division(val, test)
     with pytest.raises(ConfigError, match="got 1 folds; expected at least 2"):
         Division(folds=1)
 

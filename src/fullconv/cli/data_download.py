@@ -150,7 +150,9 @@ class TransferDisplay:
             self.doing = (what, which)
             for task in self.bar.task_ids:
                 self.bar.remove_task(task)
-            self.bar.add_task(f"{what} {which[:28]}", total=total, completed=done)
+            self.bar.add_task(
+                f"{what} {which if len(which) < 28 else which[:26] + '…'}", total=total, completed=done
+            )
             self.began, self.first = time.monotonic(), done
             self.line(f"{what} {which}")
         self.bar.update(self.bar.task_ids[-1], completed=done, total=total)

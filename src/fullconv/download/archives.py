@@ -167,7 +167,7 @@ def _content(file: tarfile.TarFile, member: tarfile.TarInfo) -> IO[bytes]:
 
 
 @contextmanager
-def _unpacked(archive: Path) -> Iterator[IO[bytes]]:
+def _unpacked(archive: Path) -> Iterator[Any]:
     """The bytes of a tar, whatever it is packed with."""
     with archive.open("rb") as raw:
         start = raw.read(6)

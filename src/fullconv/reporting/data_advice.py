@@ -93,9 +93,7 @@ def _crop(facts: DataFacts) -> Advice:
     if (height, width) == split.median_hw:
         reason = "the median picture, height x width"
     else:
-        reason = (
-            f"of pictures that are {split.median_hw[0]}x{split.median_hw[1]} at the median: fits in memory"
-        )
+        reason = f"the median picture, {split.median_hw[0]}x{split.median_hw[1]}, up to {LONGEST_SIDE} a side"
     return Advice("crop", value, reason, ("--crop", value))
 
 

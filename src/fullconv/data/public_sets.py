@@ -87,13 +87,13 @@ PUBLIC_SETS: dict[str, PublicSet] = {
         advice="val is of a sequence that train has parts of too: measure on test",
     ),
     "camvid32": PublicSet(
-        "CamVid: driving, all 32 classes",
+        "CamVid: driving, all 31 classes and void",
         "http://web4.cs.ucl.ac.uk/staff/g.brostow/MotionSegRecData/",
         "none stated; its authors ask to cite Brostow et al. 2008 and 2009",
-        32,
+        31,
         {"": 701},
         made_of.CAMVID32,
-        advice="it has no split; 'fullconv data split {folder} DST --by sequence' makes one",
+        advice="frames of one sequence are alike; 'fullconv data split {folder} DST --by sequence' keeps each whole",
     ),
     "ade20k": PublicSet(
         "ADE20K scene parsing: scenes, indoors and outdoors",
@@ -142,11 +142,11 @@ PUBLIC_SETS: dict[str, PublicSet] = {
         advice="its authors average five folds; 'fullconv data split {folder} DST --folds 5' makes some",
     ),
     "sift-flow": PublicSet(
-        "SIFT Flow: outdoor scenes of 256 x 256 pixels",
+        "SIFT Flow: outdoor scenes of 256 x 256 pixels, 2 of them unlabelled",
         "http://www.cs.unc.edu/~jtighe/Papers/ECCV10/",
         "none stated; its authors ask to cite Liu et al. 2009",
         33,
-        {"": 2688},
+        {"": 2686},
         made_of.SIFT_FLOW,
     ),
     "cityscapes": PublicSet(

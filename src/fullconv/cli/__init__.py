@@ -16,7 +16,7 @@ COMMANDS = {
     "models": "List the architectures, or describe one.",
     "explain": "Show where a network looks, and what upsampling and convolution do.",
     "report": "Write a run's report.html anew.",
-    "data": "Make, and later inspect, data sets.",
+    "data": "Fetch, make and inspect data sets.",
 }
 
 

@@ -6,11 +6,19 @@ import click
 
 from fullconv.cli.data_convert import convert
 from fullconv.cli.data_describe import describe
+from fullconv.cli.data_download import download
+from fullconv.cli.data_info import info
+from fullconv.cli.data_split import split
 
 
 @click.group()
 def data() -> None:
-    """Make, and later inspect, data sets."""
+    """Fetch, make and inspect data sets."""
+
+
+data.add_command(download)
+data.add_command(info)
+data.add_command(split)
 
 
 data.add_command(convert)

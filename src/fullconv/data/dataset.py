@@ -9,7 +9,7 @@ from typing import Protocol
 
 from fullconv.data.classes import Description, find_description
 from fullconv.data.contents import Dataset
-from fullconv.data.layouts import flat, folders, twin, voc
+from fullconv.data.layouts import flat, folders, twin, voc, webdataset
 from fullconv.errors import DataError, UnknownNameError
 
 __all__ = ["LAYOUTS", "Dataset", "open_dataset"]
@@ -37,10 +37,10 @@ class Layout(Protocol):
         ...
 
 
-LAYOUTS: tuple[Layout, ...] = (voc, twin, flat)
+LAYOUTS: tuple[Layout, ...] = (voc, twin, flat, webdataset)
 """In the order in which they are looked for: who looks like two of them is taken for the first."""
 
-IN_FOLDERS = ("voc", "twin", "flat")
+IN_FOLDERS = ("voc", "twin", "flat", "webdataset")
 """The layouts to which dataset.yaml may add extra channels, further heads and what is dark in grey masks."""
 
 

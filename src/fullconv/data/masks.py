@@ -159,12 +159,21 @@ def write_mask(path: Path | str, label_map: np.ndarray, labels: LabelSet) -> Non
     if label_map.ndim != 2 or label_map.dtype not in (np.uint8, np.uint16):
         got = f"got a label map {label_map.shape} of {label_map.dtype}"
         raise InputError(f"{path}: {got}; expected (H, W) of uint8 or uint16; convert it")
+    write_atomically(Path(path), encode_mask(label_map, labels))
+
+
+def encode_mask(label_map: np.ndarray, labels: LabelSet) -> bytes:
+    """The bytes of the file that `write_mask` writes.
+
+    >>> encode_mask(np.zeros((2, 3), np.uint8), LabelSet.from_names(["background", "bag"]))[:4]
+    b'\\x89PNG'
+    """
     image = Image.fromarray(np.ascontiguousarray(label_map))
     if label_map.dtype == np.uint8:
         image.putpalette(palette_of(labels)[:256].tobytes())
     stream = io.BytesIO()
     image.save(stream, "PNG")
-    write_atomically(Path(path), stream.getvalue())
+    return stream.getvalue()
 
 
 def labels_to_picture(label_map: np.ndarray, labels: LabelSet) -> np.ndarray:

@@ -68,7 +68,9 @@ class WindowedOrder:
         lanes: how many parts of the set are gone through side by side.
     """
 
-    def __init__(self, shard_sizes: Sequence[int] | np.ndarray, seed: int, window: int, lanes: int = 1) -> None:
+    def __init__(
+        self, shard_sizes: Sequence[int] | np.ndarray, seed: int, window: int, lanes: int = 1
+    ) -> None:
         self.shard_sizes = np.asarray(shard_sizes, np.int64)
         self.firsts = np.cumsum(self.shard_sizes) - self.shard_sizes
         self.num_samples = int(self.shard_sizes.sum())
@@ -107,7 +109,9 @@ class WindowedOrder:
     def _start(self, epoch: int) -> None:
         if epoch != self._epoch:
             self._epoch = epoch
-            self._shards = np.random.default_rng((_SHARDS, self.seed, epoch)).permutation(len(self.shard_sizes))
+            self._shards = np.random.default_rng((_SHARDS, self.seed, epoch)).permutation(
+                len(self.shard_sizes)
+            )
             self._ends = np.cumsum(self.shard_sizes[self._shards])
             self._shuffled = {}
 

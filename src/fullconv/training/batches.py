@@ -6,6 +6,7 @@ from torch import Tensor
 
 from fullconv.data.loading import TrainingSet, training_loader
 from fullconv.data.transforms import TrainTransform
+from fullconv.training.order import order_of
 from fullconv.training.run import Run
 
 
@@ -30,4 +31,5 @@ def batches(run: Run, start: int, stop: int) -> Iterator[tuple[Tensor, Tensor, T
         run.world.rank,
         run.world.size,
         pinned=run.device.type == "cuda",
+        order=order_of(config, run.train_samples),
     )

@@ -27,7 +27,7 @@ class ShardEntry(BaseModel):
     model_config = ConfigDict(frozen=True)
     url: str
     nsamples: int = Field(ge=0, le=10**12)
-    filesize: int | None = Field(None, ge=0, le=2**60)
+    filesize: int | None = Field(default=None, ge=0, le=2**60)
     sha256: str | None = None
 
 
@@ -35,7 +35,7 @@ class Catalog(BaseModel):
     """A split's shards, in order."""
 
     model_config = ConfigDict(frozen=True, populate_by_name=True)
-    kind: Literal["wids-shard-index-v1"] = Field(KIND, alias="__kind__")
+    kind: Literal["wids-shard-index-v1"] = Field(default=KIND, alias="__kind__")
     wids_version: Literal[1] = 1
     name: str | None = None
     shardlist: tuple[ShardEntry, ...] = Field(min_length=1)
@@ -67,16 +67,25 @@ def read_catalog(path: Path) -> Catalog:
             text = file.read(MOST_BYTES)
         catalog = Catalog.model_validate(json.loads(text))
     except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror}); check its permissions and the disk") from None
+        raise DataError(
+            f"{path}: cannot be read ({error.strerror}); check its permissions and the disk"
+        ) from None
     except ValidationError as error:
         fault = error.errors(include_url=False)[0]
         place = ".".join(map(str, fault["loc"]))
-        raise DataError(f"{path}: {place}: {fault['msg']}; expected a list of shards; pack the data set again") from None
+        raise DataError(
+            f"{path}: {place}: {fault['msg']}; expected a list of shards; pack the data set again"
+        ) from None
     except (ValueError, RecursionError):
         raise DataError(f"{path}: is not JSON; expected a list of shards; copy it again") from None
     for entry in catalog.shardlist:
         parts = entry.url.split("/")
-        if ":" in entry.url or "\\" in entry.url or not {"", ".", ".."}.isdisjoint(parts) or "\0" in entry.url:
+        if (
+            ":" in entry.url
+            or "\\" in entry.url
+            or not {"", ".", ".."}.isdisjoint(parts)
+            or "\0" in entry.url
+        ):
             raise DataError(
                 f"{path}: lists {entry.url!r}; expected files beside it, such as train-000000.tar; download them first"
             )

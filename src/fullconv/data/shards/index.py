@@ -73,7 +73,9 @@ class Shard:
                 extension, offset, size, name = fields[start : start + 4]
                 entry = Entry(name.decode("utf-8"), int(offset), int(size))
             except ValueError:
-                raise self.damaged(f"line {number + 2} is not made of extension, offset, size and name") from None
+                raise self.damaged(
+                    f"line {number + 2} is not made of extension, offset, size and name"
+                ) from None
             if entry.offset < BLOCK or entry.size < 0 or entry.offset + entry.size > self.num_bytes:
                 raise self.damaged(f"line {number + 2} tells of bytes that the shard does not have")
             record[extension.decode("ascii", "replace").lower()] = entry
@@ -93,12 +95,16 @@ def _lines(shard: Shard) -> tuple[bytes, np.ndarray]:
     ends = np.flatnonzero(np.frombuffer(text, np.uint8) == ord("\n"))
     told = _number_told(text, shard.index)
     if not told == len(ends) - 1 == shard.num_samples:
-        raise shard.damaged(f"it tells of {told:,} samples and has {len(ends) - 1:,}, expected {shard.num_samples:,}")
+        raise shard.damaged(
+            f"it tells of {told:,} samples and has {len(ends) - 1:,}, expected {shard.num_samples:,}"
+        )
     try:
         with shard.path.open("rb") as file:
             length = file.seek(0, 2)
             if length != shard.num_bytes:
-                raise DataError(f"{shard.path}: has {length:,} bytes; expected {shard.num_bytes:,}; copy it again")
+                raise DataError(
+                    f"{shard.path}: has {length:,} bytes; expected {shard.num_bytes:,}; copy it again"
+                )
             for number in {0, told - 1} if told else ():
                 for entry in shard._record(text, ends, number).values():
                     if size_before(file, entry.offset) != entry.size:
@@ -127,7 +133,9 @@ def open_shard(path: Path) -> Shard:
             try:
                 write_atomically(index, index_text(records))
             except StorageError as error:
-                raise DataError(f"{path}: has no index beside it, and {error}; or set FULLCONV_CACHE") from None
+                raise DataError(
+                    f"{path}: has no index beside it, and {error}; or set FULLCONV_CACHE"
+                ) from None
     return Shard(path, _number_told(_read(index, 64), index), status.st_size, index)
 
 
@@ -158,7 +166,9 @@ def index_text(records: Iterable[Record]) -> bytes:
     b'v1.2 1\\njpg 512 30 a%20b.jpg\\n'
     """
     lines = [
-        " ".join(f"{_dense(key)} {entry.offset} {entry.size} {_dense(entry.name)}" for key, entry in record.items())
+        " ".join(
+            f"{_dense(key)} {entry.offset} {entry.size} {_dense(entry.name)}" for key, entry in record.items()
+        )
         for record in records
     ]
     return "\n".join([f"{VERSION} {len(lines)}", *lines, ""]).encode("utf-8", "surrogateescape")
@@ -173,7 +183,9 @@ def _read(path: Path, most: int) -> bytes:
         with path.open("rb") as file:
             return file.read(most)
     except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror}); remove it, and it is made anew") from None
+        raise DataError(
+            f"{path}: cannot be read ({error.strerror}); remove it, and it is made anew"
+        ) from None
 
 
 def _number_told(text: bytes, path: Path) -> int:

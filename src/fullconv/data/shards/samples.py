@@ -8,6 +8,7 @@ from typing import overload
 from urllib.parse import unquote
 
 from fullconv.data.extra import ExtraFormat
+from fullconv.data.masks import Shades
 from fullconv.data.pictures import SUFFIXES
 from fullconv.data.samples import Sample
 from fullconv.data.shards.index import Record, Shard
@@ -28,11 +29,13 @@ class Roles:
         heads: of the masks of each further head.
         extra: of the file of extra channels, if there are some.
         extra_format: what that holds.
+        shades: the masks are grey pictures; None: they hold ids or class colours.
     """
 
     heads: tuple[str, ...] = ()
     extra: str | None = None
     extra_format: ExtraFormat | None = None
+    shades: Shades | None = None
 
 
 class ShardSamples(Sequence[Sample]):
@@ -113,6 +116,7 @@ def _sample(shard: Shard, record: Record, roles: Roles) -> Sample:
         mask=source(masks[0]),
         extra=of(roles.extra) if roles.extra else None,
         head_masks=tuple(of(word) for word in roles.heads),
+        shades=roles.shades,
         extra_format=roles.extra_format,
     )
 
@@ -126,5 +130,7 @@ def sample_name(member: str, shard: Shard) -> str:
     folder, slash, base = member.rpartition("/")
     name = unquote(folder + slash + base.partition(".")[0]).removeprefix("./")
     if name.startswith("/") or "\\" in name or ".." in name.split("/") or not name.isprintable():
-        raise DataError(f"{shard.path}: holds {member!r}, a name that leads elsewhere; expected a plain one; pack it again")
+        raise DataError(
+            f"{shard.path}: holds {member!r}, a name that leads elsewhere; expected a plain one; pack it again"
+        )
     return name

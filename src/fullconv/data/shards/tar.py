@@ -55,7 +55,9 @@ def entries(path: Path) -> Iterator[Entry]:
         with path.open("rb") as file:
             yield from _entries(file, path)
     except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror}); check its permissions and the disk") from None
+        raise DataError(
+            f"{path}: cannot be read ({error.strerror}); check its permissions and the disk"
+        ) from None
 
 
 def _entries(file: BinaryIO, path: Path) -> Iterator[Entry]:
@@ -95,10 +97,14 @@ def _header(block: bytes, position: int, path: Path) -> tuple[bytes, bytes, int]
     if position == 0:
         for start, kind in _COMPRESSED.items():
             if block.startswith(start):
-                raise DataError(f"{path}: is compressed ({kind}); expected a plain tar, whose members can be reached; unpack it")
+                raise DataError(
+                    f"{path}: is compressed ({kind}); expected a plain tar, whose members can be reached; unpack it"
+                )
     if len(block) < BLOCK or _number(block[148:156]) != _checksum(block):
         if position == 0:
-            raise DataError(f"{path}: is no tar, or damaged; expected a plain tar of pictures and masks; copy it again")
+            raise DataError(
+                f"{path}: is no tar, or damaged; expected a plain tar of pictures and masks; copy it again"
+            )
         raise _damaged(path, position, "no header")
     size = _number(block[124:136])
     if size is None:
@@ -155,11 +161,15 @@ def _text(name: bytes, path: Path) -> str:
     try:
         return name.decode("utf-8")
     except UnicodeDecodeError:
-        raise DataError(f"{path}: the name {name[:60]!r} is not UTF-8; expected UTF-8 names; pack it again") from None
+        raise DataError(
+            f"{path}: the name {name[:60]!r} is not UTF-8; expected UTF-8 names; pack it again"
+        ) from None
 
 
 def _damaged(path: Path, position: int, what: str) -> DataError:
-    return DataError(f"{path}: at byte {position:,} there is {what}; expected a plain tar; copy or pack it again")
+    return DataError(
+        f"{path}: at byte {position:,} there is {what}; expected a plain tar; copy or pack it again"
+    )
 
 
 def header(name: str, size: int) -> bytes:

@@ -34,7 +34,16 @@ from fullconv.storage import write_atomically, write_text_atomically
 
 SHARD_MB = 256.0
 
-_SUFFIXES = {"JPEG": "jpg", "MPO": "jpg", "PNG": "png", "WEBP": "webp", "BMP": "bmp", "TIFF": "tif", "GIF": "gif", "PPM": "ppm"}
+_SUFFIXES = {
+    "JPEG": "jpg",
+    "MPO": "jpg",
+    "PNG": "png",
+    "WEBP": "webp",
+    "BMP": "bmp",
+    "TIFF": "tif",
+    "GIF": "gif",
+    "PPM": "ppm",
+}
 _JOURNAL = "journal.jsonl"
 
 Files = dict[str, bytes]
@@ -82,7 +91,9 @@ def write_shards(
         raise InputError(f"got shards of {shard_mb} MB; expected more than 0")
     splits = _splits_once(dataset)
     total = sum(map(len, splits.values()))
-    task = _Task(dataset, folder.absolute().with_name(f".{folder.absolute().name}.partial"), int(shard_mb * 1e6))
+    task = _Task(
+        dataset, folder.absolute().with_name(f".{folder.absolute().name}.partial"), int(shard_mb * 1e6)
+    )
     try:
         task.folder.mkdir(parents=True, exist_ok=True)
         finished = _resumed(task, _plan(task, splits))
@@ -103,7 +114,9 @@ def write_shards(
             folder.rmdir()
         task.folder.rename(folder)
     except OSError as error:
-        raise StorageError(f"cannot write {folder}: {error.strerror}; free space or choose another folder") from error
+        raise StorageError(
+            f"cannot write {folder}: {error.strerror}; free space or choose another folder"
+        ) from error
     return {split: len(samples) for split, samples in splits.items()}
 
 
@@ -124,7 +137,12 @@ def _plan(task: _Task, splits: dict[str, Sequence[Sample]]) -> str:
     digest = hashlib.sha256(f"{task.limit}\n{_description(task.dataset)}".encode())
     for split, samples in splits.items():
         for sample in samples:
-            sources = [sample.picture, sample.mask, *sample.head_masks, *([sample.extra] if sample.extra else [])]
+            sources = [
+                sample.picture,
+                sample.mask,
+                *sample.head_masks,
+                *([sample.extra] if sample.extra else []),
+            ]
             told = "\n".join([split, sample.name, *map(signature, sources)])
             digest.update(told.encode("utf-8", "surrogateescape") + b"\0")
     return digest.hexdigest()
@@ -200,12 +218,9 @@ def _members(key: str, files: Files, position: int) -> tuple[list[bytes], Record
 
 def _files(dataset: Dataset, sample: Sample) -> tuple[str, Files]:
     """A sample's key and its files."""
-
-    def mask(source: object, labels: LabelSet) -> bytes:
-        return encode_mask(read_mask(source, labels, sample.shades), labels)
-
     picture, suffix = _as_it_is(sample.picture)
-    files = {suffix: picture, "mask.png": mask(sample.mask, dataset.labels)}
+    mask = encode_mask(read_mask(sample.mask, dataset.labels, sample.shades), dataset.labels)
+    files = {suffix: picture, "mask.png": mask}
     if sample.extra is not None:
         extra, suffix = _as_it_is(sample.extra)
         files[f"extra.{suffix}"] = extra
@@ -245,9 +260,8 @@ def _description(dataset: Dataset) -> str:
         "ignore": list(dataset.labels.ignore_ids),
     }
     if dataset.extra is not None:
-        told["extra"] = {"folder": "extra", "channels": dataset.extra.channels}
-        if dataset.extra.range is not None:
-            told["extra"]["range"] = list(dataset.extra.range)
+        bounds = {} if dataset.extra.range is None else {"range": list(dataset.extra.range)}
+        told["extra"] = {"folder": "extra", "channels": dataset.extra.channels, **bounds}
     if dataset.heads:
         told["heads"] = [
             {

@@ -99,11 +99,11 @@ def test_going_on_at_a_step_gives_the_batches_of_an_unbroken_run(dataset, worker
 
 @pytest.mark.parametrize("workers", [0, 2])
 def test_another_order(dataset, workers):
-    order = WindowedOrder([3, 4], seed=5, window=2)
+    order = WindowedOrder(NUM_SAMPLES, seed=5, window=2)
     whole = list(training_loader(dataset, BATCH, 0, 6, 0, order=order))
     expected = [order(step // 2, np.arange(BATCH) + step % 2 * BATCH).tolist() for step in range(6)]
     assert [batch[2].tolist() for batch in whole] == expected
-    again = WindowedOrder([3, 4], seed=5, window=2)
+    again = WindowedOrder(NUM_SAMPLES, seed=5, window=2)
     assert_equal(list(training_loader(dataset, BATCH, 3, 6, workers, order=again)), whole[3:])
 
 

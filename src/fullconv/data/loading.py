@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 
+from fullconv.data.cache import Cache
 from fullconv.data.order import FullOrder, Order, sample_generator
 from fullconv.data.samples import Sample, read_heads, read_sample
 from fullconv.data.transforms import TrainTransform
@@ -41,6 +42,7 @@ class TrainingSet(TorchDataset[tuple[Tensor, Tensor, int]]):
         transform: the augmentation.
         seed: of the augmentation and of the order.
         heads: the data set's further heads.
+        cache: the same samples, decoded.
     """
 
     def __init__(
@@ -50,12 +52,14 @@ class TrainingSet(TorchDataset[tuple[Tensor, Tensor, int]]):
         transform: TrainTransform,
         seed: int,
         heads: Sequence[Head] = (),
+        cache: Cache | None = None,
     ) -> None:
         self.samples = samples
         self.labels = labels
         self.transform = transform
         self.seed = seed
         self.heads = tuple(heads)
+        self.cache = cache
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -67,7 +71,10 @@ class TrainingSet(TorchDataset[tuple[Tensor, Tensor, int]]):
         """
         epoch, index = item
         sample = self.samples[index]
-        if self.heads:
+        if self.cache is not None:
+            picture, label_map = self.cache.read(index)
+            label_map = label_map if self.heads else label_map[0]
+        elif self.heads:
             picture, label_map = read_heads(sample, self.labels, self.heads)
         else:
             picture, label_map = read_sample(sample, self.labels)

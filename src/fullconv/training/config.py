@@ -49,7 +49,7 @@ class TrainConfig(FcnOptions):
     min_size: tuple[int, int] | None = None
     patches: int | None = Field(default=None, ge=1)
     order: Literal["auto", "full", "windowed"] = "auto"
-    window: int = Field(default=16384, ge=1)
+    window: int = Field(default=65536, ge=1)
     lanes: int = Field(default=1, ge=1)
     scale: tuple[float, float] = (0.5, 2.0)
     flip: float = Field(default=0.5, ge=0, le=1)
@@ -82,6 +82,7 @@ class TrainConfig(FcnOptions):
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     sharding: Literal["none", "full"] = "none"
     workers: int = Field(default=2, ge=0)
+    cache: Path | None = None
     log_every: int = Field(default=10, ge=1)
 
     licence: str | None = None

@@ -20,6 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
+from fullconv.data.order import STRETCH
 from fullconv.data.pictures import SUFFIXES
 from fullconv.data.shards.tar import BLOCK, Entry, entries, size_before
 from fullconv.download import cache_folder
@@ -31,8 +32,8 @@ VERSION = "v1.2"
 MOST_BYTES = 1 << 28
 """The longest index that is read; a sample takes about a hundred bytes."""
 
-INDICES_HELD = 256
-"""Of so many shards a process keeps the index in memory."""
+STRETCHES_HELD = 4096
+"""A process keeps the lines of so many stretches of samples in memory, some thirty megabytes."""
 
 _NAME = re.compile(r"((?:.*/)?[^./]+)[.]([^/]*)", re.DOTALL)
 
@@ -62,11 +63,10 @@ class Shard:
         Raises:
             DataError: the index is damaged, or belongs to another shard.
         """
-        text, ends = _lines(self)
-        return self._record(text, ends, number)
+        return self._record(_stretch(self, number // STRETCH)[number % STRETCH], number)
 
-    def _record(self, text: bytes, ends: np.ndarray, number: int) -> Record:
-        fields = text[ends[number] + 1 : ends[number + 1]].split(b" ")
+    def _record(self, line: bytes, number: int) -> Record:
+        fields = line.split(b" ")
         record: Record = {}
         for start in range(0, len(fields), 4):
             try:
@@ -88,9 +88,9 @@ class Shard:
         )
 
 
-@lru_cache(maxsize=INDICES_HELD)
-def _lines(shard: Shard) -> tuple[bytes, np.ndarray]:
-    """The text of an index, and where its lines end: (num_samples + 1,) int64."""
+@lru_cache(maxsize=STRETCHES_HELD)
+def _stretch(shard: Shard, which: int) -> list[bytes]:
+    """The lines of so many samples that stand together; as many bytes, at most, are held, not all of the index."""
     text = _read(shard.index, MOST_BYTES)
     ends = np.flatnonzero(np.frombuffer(text, np.uint8) == ord("\n"))
     told = _number_told(text, shard.index)
@@ -98,6 +98,10 @@ def _lines(shard: Shard) -> tuple[bytes, np.ndarray]:
         raise shard.damaged(
             f"it tells of {told:,} samples and has {len(ends) - 1:,}, expected {shard.num_samples:,}"
         )
+
+    def lines(first: int, last: int) -> list[bytes]:
+        return text[ends[first] + 1 : ends[last]].split(b"\n")
+
     try:
         with shard.path.open("rb") as file:
             length = file.seek(0, 2)
@@ -105,13 +109,13 @@ def _lines(shard: Shard) -> tuple[bytes, np.ndarray]:
                 raise DataError(
                     f"{shard.path}: has {length:,} bytes; expected {shard.num_bytes:,}; copy it again"
                 )
-            for number in {0, told - 1} if told else ():
-                for entry in shard._record(text, ends, number).values():
+            for number in {0, told - 1}:
+                for entry in shard._record(lines(number, number + 1)[0], number).values():
                     if size_before(file, entry.offset) != entry.size:
                         raise shard.damaged(f"{entry.name} is elsewhere in the shard")
     except OSError as error:
         raise DataError(f"{shard.path}: cannot be read ({error.strerror}); copy it again") from None
-    return text, ends
+    return lines(which * STRETCH, min((which + 1) * STRETCH, told))
 
 
 def open_shard(path: Path) -> Shard:

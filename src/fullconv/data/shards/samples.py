@@ -90,8 +90,8 @@ def _sample(shard: Shard, record: Record, roles: Roles) -> Sample:
     masks = [entry for word in MASK_WORDS for entry in by_word.get(word, ())]
     pictures = [entry for word in PICTURE_WORDS for entry in by_word.get(word, ())]
     if not masks and len(pictures) == 2:  # KEY.jpg + KEY.png
-        pictures.sort(key=lambda entry: entry.name.lower().endswith(".png"))
-        masks = [pictures.pop()]
+        masks = [entry for entry in pictures if entry.name.lower().endswith(".png")]
+        pictures = [entry for entry in pictures if entry not in masks]
     if len(pictures) != 1 or len(masks) != 1:
         names = ", ".join(entry.name for entry in record.values())
         raise DataError(

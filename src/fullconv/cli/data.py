@@ -4,10 +4,15 @@ from pathlib import Path
 
 import click
 
+from fullconv.cli.data_describe import describe
+
 
 @click.group()
 def data() -> None:
     """Make, and later inspect, data sets."""
+
+
+data.add_command(describe)
 
 
 @data.command()

@@ -9,7 +9,22 @@ from typing import Protocol
 
 from fullconv.data.classes import Description, find_description
 from fullconv.data.contents import Dataset
-from fullconv.data.layouts import flat, folders, twin, voc, webdataset
+from fullconv.data.layouts import (
+    ade20k,
+    arrow,
+    camvid,
+    camvid11,
+    camvid32,
+    cityscapes,
+    flat,
+    folders,
+    parquet,
+    sbd,
+    siftflow,
+    twin,
+    voc,
+    webdataset,
+)
 from fullconv.errors import DataError, UnknownNameError
 
 __all__ = ["LAYOUTS", "Dataset", "open_dataset"]
@@ -37,7 +52,21 @@ class Layout(Protocol):
         ...
 
 
-LAYOUTS: tuple[Layout, ...] = (voc, twin, flat, webdataset)
+LAYOUTS: tuple[Layout, ...] = (
+    cityscapes,
+    ade20k,
+    siftflow,
+    sbd,
+    camvid,
+    camvid32,
+    camvid11,
+    voc,
+    twin,
+    flat,
+    arrow,
+    parquet,
+    webdataset,
+)
 """In the order in which they are looked for: who looks like two of them is taken for the first."""
 
 IN_FOLDERS = ("voc", "twin", "flat", "webdataset")
@@ -58,21 +87,24 @@ def open_dataset(folder: Path | str, layout: str | None = None) -> Dataset:
         DataError: no layout is recognised, files are missing, or the classes cannot be known.
         UnknownNameError: there is no layout of that name.
     """
-    named, folder = _split_name(folder)
+    named, folder = split_name(folder)
+    name = layout or named
+    found = None if name is None else _by_name(name)
     if not folder.exists():
         raise DataError(f"{folder}: no such folder; expected a data set; check the path")
     if not folder.is_dir():
         raise DataError(f"{folder}: is a file; expected a data set's folder; unpack it first")
-    name = layout or named
-    if name is None and (described := find_description(folder)):
-        name = described[1].layout
-    found = _detected(folder) if name is None else _by_name(name)
+    described = find_description(folder)
+    if found is None and described is not None and described[1].layout is not None:
+        found = _by_name(described[1].layout)
+    if found is None:
+        found = _detected(folder)
     dataset = replace(found.read(folder), layout_name=found.NAME)
     described = find_description(dataset.root, folder)
     return dataset if described is None else _described(dataset, *described)
 
 
-def _split_name(folder: Path | str) -> tuple[str | None, Path]:
+def split_name(folder: Path | str) -> tuple[str | None, Path]:
     """The layout's name and the path in `NAME:PATH`; a single letter before the colon is a drive."""
     name, colon, path = str(folder).partition(":")
     if colon and len(name) > 1 and not {"/", "\\"} & set(name) and not Path(folder).exists():

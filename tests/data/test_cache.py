@@ -67,7 +67,9 @@ def test_heads_and_extra_channels(tmp_path):
     found = open_cache(tmp_path / "c", samples, scenes.labels, scenes.heads)
     assert (found.channels, found.heads) == (4, 2)
     for index, sample in enumerate(samples):
-        for ours, theirs in zip(found.read(index), read_heads(sample, scenes.labels, scenes.heads), strict=True):
+        for ours, theirs in zip(
+            found.read(index), read_heads(sample, scenes.labels, scenes.heads), strict=True
+        ):
             assert np.array_equal(ours, theirs)
     transform = TrainTransform((48, 40))
     for heads, shape in (((), (3, 48, 40)), (scenes.heads, (3, 2, 48, 40))):
@@ -81,7 +83,10 @@ def test_heads_and_extra_channels(tmp_path):
 def test_worker_processes_read_it(samples, tmp_path):
     found = open_cache(tmp_path / "c", samples, BAG)
     sets = [TrainingSet(samples, BAG, TrainTransform((8, 8)), 1, cache=each) for each in (None, found)]
-    plain, cached = (list(training_loader(each, 2, 0, 4, workers=workers)) for each, workers in zip(sets, (0, 2), strict=True))
+    plain, cached = (
+        list(training_loader(each, 2, 0, 4, workers=workers))
+        for each, workers in zip(sets, (0, 2), strict=True)
+    )
     for one, other in zip(plain, cached, strict=True):
         assert all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
 
@@ -140,11 +145,11 @@ def test_a_cache_that_changes_while_it_is_used(samples, tmp_path):
 
 def test_an_error_leaves_nothing(samples, tmp_path):
     samples[3].picture.write_bytes(b"no picture")
-    with pytest.raises(PictureError, match="3.jpg: is not a picture"):
+    with pytest.raises(PictureError, match=r"3\.jpg: is not a picture"):
         open_cache(tmp_path / "c", samples, BAG)
     assert [path.suffix for path in (tmp_path / "c").iterdir()] == [".lock"]
     samples[3].picture.unlink()
-    with pytest.raises(DataError, match="3.jpg: no such file; check the path"):
+    with pytest.raises(DataError, match=r"3\.jpg: no such file; check the path"):
         open_cache(tmp_path / "c", samples, BAG)
 
 
@@ -152,7 +157,10 @@ def test_what_is_too_large_is_refused_at_once(samples, tmp_path, monkeypatch):
     monkeypatch.setattr(cache, "TRIED", 2)
     monkeypatch.setattr("shutil.disk_usage", lambda path: type("Usage", (), {"free": 2000})())
     samples[4].picture.write_bytes(b"no picture")  # which it does not come to
-    with pytest.raises(InputError, match=r"would take about 0\.0 GB, more than half of the 0\.0 GB that are free; leave --cac"):
+    with pytest.raises(
+        InputError,
+        match=r"would take about 0\.0 GB, more than half of the 0\.0 GB that are free; leave --cac",
+    ):
         open_cache(tmp_path / "c", samples, BAG)
 
 
@@ -179,7 +187,9 @@ cache.open_cache(Path(sys.argv[2]), dataset.split("train"), dataset.labels)
 def test_several_processes_make_it_once(tmp_path):
     write_scenes(tmp_path / "s", 4, 1, size_hw=(64, 64))
     command = [sys.executable, "-c", MAKE, str(tmp_path / "s"), str(tmp_path / "c")]
-    both = [subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    both = [
+        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(2)
+    ]
     for process in both:
         assert process.stdout is not None
         assert process.stdout.readline() == "open\n"

@@ -70,7 +70,7 @@ def test_shards_and_a_cache_train_to_the_bits_of_files(scenes, shards, tmp_path)
 def test_the_window_decides_the_order(shards, windowed, tmp_path):
     list(train(config(shards, tmp_path / "again", workers=2, **WINDOWS)))
     assert weights(tmp_path / "again") == weights(windowed)
-    list(train(config(shards, tmp_path / "other", **WINDOWS | {"window": 10})))
+    list(train(config(shards, tmp_path / "other", **WINDOWS | {"window": 2})))
     assert weights(tmp_path / "other") != weights(windowed)
 
 
@@ -148,5 +148,5 @@ def test_a_part_that_is_looked_at_is_told(shards, tmp_path, monkeypatch):
     monkeypatch.setattr("fullconv.data.check.STRETCHES", 3)
     events = train(config(shards, tmp_path / "run"))
     messages = [next(events) for _ in range(2)]
-    events.close()
+    del events  # ends the run
     assert messages[1]["message"] == "6 of 10 training samples were looked at before the first step"

@@ -168,8 +168,8 @@ def _made(path: Path, samples: Sequence[Sample], labels: LabelSet, heads: Sequen
             file.seek(position)
             for index, (picture, label_maps) in enumerate(ahead(threads, decoded, samples)):
                 table[index] = position, *picture.shape[:2]
-                file.write(picture)
-                file.write(label_maps)
+                file.write(picture.tobytes())
+                file.write(label_maps.tobytes())
                 position += picture.nbytes + label_maps.nbytes
                 if index + 1 >= min(TRIED, len(samples)) and position / (index + 1) * len(samples) > limit:
                     raise InputError(
@@ -178,7 +178,7 @@ def _made(path: Path, samples: Sequence[Sample], labels: LabelSet, heads: Sequen
                     )
             file.seek(0)
             file.write(hashlib.sha256(table.tobytes()).hexdigest().encode())
-            file.write(table)
+            file.write(table.tobytes())
             file.flush()
             os.fsync(file.fileno())
         os.replace(partial, path)

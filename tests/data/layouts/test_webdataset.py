@@ -3,6 +3,7 @@
 import io
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -187,7 +188,7 @@ def test_too_many_masks_to_look_through(tmp_path, monkeypatch):
 class Told(ShardSamples):
     """Samples that are there by their numbers alone."""
 
-    def __getitem__(self, index):
+    def __getitem__(self, index: Any) -> Any:
         return tuple(range(len(self))[index]) if isinstance(index, slice) else range(len(self))[index]
 
 
@@ -197,9 +198,9 @@ def test_the_quick_part():
 
     small, large = of(MOST_CHECKED), of(10**9)
     assert quick_part(small) is small
-    part = list(quick_part(large))
+    part: list[Any] = list(quick_part(large))
     assert len(set(part)) == len(part) == MOST_CHECKED
     assert (part[0], part[-1]) == (0, 10**9 - 1)
     assert sum(second != first + 1 for first, second in pairwise(part)) == STRETCHES - 1
-    files = range(2 * MOST_CHECKED)
+    files: Any = range(2 * MOST_CHECKED)
     assert quick_part(files) is files

@@ -43,18 +43,18 @@ def costs(num_samples: int, readers: int, window: int) -> None:
     for _ in range(3):
         step, reader = int(rng.integers(num_samples // batch)), int(rng.integers(readers))
         tracemalloc.start()
-        began = time.perf_counter()
+        began = time.process_time()
         order = WindowedOrder(num_samples, SEED, window, readers)
         order(5, share(step, batch, reader, readers))
-        starts.append(time.perf_counter() - began)
+        starts.append(time.process_time() - began)
         held, peak = tracemalloc.get_traced_memory()
         tracemalloc.stop()
-        began = time.perf_counter()
+        began = time.process_time()
         for later in range(step + 1, step + 1001):
             order(5, share(later % (num_samples // batch), batch, reader, readers))
-        steps.append((time.perf_counter() - began) / 1000 / EACH)
+        steps.append((time.process_time() - began) / 1000 / EACH)
     print(
-        f"    start at any step, to its first sample   {statistics.median(starts):8.3f} s, nothing read, nothing stored"
+        f"    start at any step, to its first sample   {statistics.median(starts):8.3f} s of processor time, nothing read or stored"
     )
     print(f"    each sample from then on                 {1e6 * statistics.median(steps):8.1f} microseconds")
     print(f"    memory of a reader, held / at its peak   {held / 2**20:8.1f} / {peak / 2**20:.1f} MiB")
@@ -125,21 +125,23 @@ def mixing(num_samples: int, readers: int, window: int) -> None:
         ),
     ]  # fmt: skip
     for name, order, number, batch in cases:
-        rows = [dispersions(order, number, batch, classes) for classes in (20, 1000)]
-        told = [f"{one:8.2f} {many:7.2f}" for one, many in rows]
+        told = [f"{one:8.2f} {many:7.2f}" for one, many in dispersions(order, number, batch, (20, 1000))]
         print(f"    {name:55} 20 classes {told[0]}   1,000 classes {told[1]}")
 
 
-def dispersions(order: Order, num_samples: int, batch: int, classes: int) -> tuple[float, float]:
-    """The mean dispersion of the classes in a batch, and in 100 batches, over ten places of an epoch."""
-    rng, ones, hundreds = np.random.default_rng(3), [], []
+def dispersions(
+    order: Order, num_samples: int, batch: int, numbers: tuple[int, ...]
+) -> list[tuple[float, float]]:
+    """For each number of classes the mean dispersion in a batch and in 100 batches, over ten places of an epoch."""
+    rng, found = np.random.default_rng(3), []
     for _ in range(10):
         first = int(rng.integers(num_samples // batch - 100)) * batch
         samples = order(0, np.arange(first, first + 100 * batch))
-        labels = samples * classes // num_samples
-        ones.append(dispersion(labels[:batch], classes))
-        hundreds.append(dispersion(labels, classes))
-    return statistics.mean(ones), statistics.mean(hundreds)
+        labels = [samples * classes // num_samples for classes in numbers]
+        found.append(
+            [(dispersion(own[:batch], k), dispersion(own, k)) for own, k in zip(labels, numbers, strict=True)]
+        )
+    return [tuple(each) for each in np.mean(found, axis=0).tolist()]
 
 
 def dispersion(labels: np.ndarray, classes: int) -> float:

@@ -33,13 +33,15 @@ NAME = "webdataset"
 
 SPLITS = {"train": "train", "val": "val", "test": "test", **SPLIT_NAMES}
 
+COMPRESSED = (".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar.zst")
+
 MOST_LOOKED_THROUGH = 20_000
 """Where nothing names the classes, so many masks are looked through for them at most."""
 
 
 def detect(folder: Path) -> bool:
-    """Whether tar files lie in a folder, or in folders of it."""
-    return bool(_tars(folder))
+    """Whether tar files lie in a folder, or in folders of it; compressed ones too, of which `read` says more."""
+    return bool(_files(folder, (".tar", *COMPRESSED)))
 
 
 def read(folder: Path) -> Dataset:
@@ -48,6 +50,9 @@ def read(folder: Path) -> Dataset:
     Raises:
         DataError: a shard, an index or a list cannot be used, or the classes cannot be known.
     """
+    packed = _files(folder, COMPRESSED)
+    if packed and not _files(folder, (".tar",)):
+        raise DataError(f"{packed[0]}: is compressed; expected plain tar shards, whose members can be reached; unpack it")
     described = find_description(folder)
     description = described[1] if described else None
     extra = description.extra if description else None
@@ -79,12 +84,9 @@ def read(folder: Path) -> Dataset:
     )
 
 
-def _tars(folder: Path) -> list[Path]:
-    return [
-        path
-        for path in sorted([*folder.glob("*.tar"), *folder.glob("*/*.tar")])
-        if not path.name.startswith(".")
-    ]
+def _files(folder: Path, ends: tuple[str, ...]) -> list[Path]:
+    found = [*folder.glob("*"), *folder.glob("*/*")]
+    return sorted(path for path in found if path.name.endswith(ends) and not path.name.startswith("."))
 
 
 def _names(lists: dict[str, Path]) -> str:
@@ -110,7 +112,7 @@ def _listed(path: Path) -> list[Shard]:
 
 def _found(folder: Path) -> dict[str, list[Shard]]:
     """The shards that lie there, by the split that their names tell."""
-    tars = _tars(folder)
+    tars = _files(folder, (".tar",))
     with ThreadPoolExecutor() as threads:
         shards = dict(zip(tars, threads.map(open_shard, tars), strict=True))
     by_split: dict[str, list[Shard]] = {}

@@ -1,12 +1,16 @@
 """What a data set holds: samples in splits, and the classes of their masks."""
 
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import reduce
+from operator import add
 from pathlib import Path
 
 from fullconv.data.extra import ExtraFormat
 from fullconv.data.pictures import picture_size
 from fullconv.data.samples import Sample
+from fullconv.data.shards.samples import ShardSamples
 from fullconv.errors import DataError
 from fullconv.labels import Head, LabelSet
 
@@ -31,7 +35,7 @@ class Dataset:
     root: Path
     layout: str
     labels: LabelSet
-    splits: dict[str, tuple[Sample, ...]]
+    splits: Mapping[str, Sequence[Sample]]
     heads: tuple[Head, ...] = ()
     extra: ExtraFormat | None = None
     least_hw: tuple[int, int] | None = None
@@ -42,14 +46,18 @@ class Dataset:
         """Of the pictures that `read_sample` gives: 3, and the extra ones."""
         return 3 + (self.extra.channels if self.extra else 0)
 
-    def split(self, name: str) -> tuple[Sample, ...]:
+    def split(self, name: str) -> Sequence[Sample]:
         """The samples of a split, or of several: "train+val".
 
         Raises:
             DataError: there is no such split.
         """
         if "+" in name and name not in self.splits:
-            return tuple(sample for part in name.split("+") for sample in self.split(part))
+            parts = [self.split(part) for part in name.split("+")]
+            shards = [part for part in parts if isinstance(part, ShardSamples)]
+            if len(shards) == len(parts):  # which are not to be listed
+                return reduce(add, shards)
+            return tuple(sample for part in parts for sample in part)
         if name not in self.splits:
             there = ", ".join(f"{split!r} ({len(samples)})" for split, samples in self.splits.items())
             large = (

@@ -30,6 +30,7 @@ from fullconv.data.layouts import (
     supervisely,
     twin,
     voc,
+    webdataset,
     yolo,
 )
 from fullconv.errors import DataError, UnknownNameError
@@ -80,10 +81,11 @@ LAYOUTS: tuple[Layout, ...] = (
     flat,
     arrow,
     parquet,
+    webdataset,
 )
 """In the order in which they are looked for: who looks like two of them is taken for the first."""
 
-IN_FOLDERS = ("voc", "twin", "flat")
+IN_FOLDERS = ("voc", "twin", "flat", "webdataset")
 """The layouts to which dataset.yaml may add extra channels, further heads and what is dark in grey masks."""
 
 

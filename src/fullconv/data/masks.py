@@ -168,6 +168,9 @@ def encode_mask(label_map: np.ndarray, labels: LabelSet) -> bytes:
         label_map: (H, W) uint8, written with the class colours as palette (255 is cream); or uint16, written
             as 16-bit grey.
         labels: the classes.
+
+    >>> encode_mask(np.zeros((2, 3), np.uint8), LabelSet.from_names(["background", "bag"]))[:4]
+    b'\\x89PNG'
     """
     image = Image.fromarray(np.ascontiguousarray(label_map))
     if label_map.dtype == np.uint8:

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
@@ -31,7 +30,7 @@ class Sample:
     name: str
     picture: PictureFile
     mask: MaskFile
-    extra: Path | None = None
+    extra: PictureFile | None = None
     head_masks: tuple[MaskFile, ...] = ()
     shades: Shades | None = None
     extra_format: ExtraFormat | None = None

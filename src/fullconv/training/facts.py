@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 
 from fullconv.data.samples import Sample
+from fullconv.data.shards.samples import ShardSamples
 from fullconv.data.sources import MaskFile, signature
 from fullconv.errors import ConfigError
 
@@ -38,8 +39,15 @@ def facts_of(samples: Sequence[Sample], device: torch.device, processes: int) ->
 
 
 def digest_of(samples: Sequence[Sample]) -> str:
-    """Of the samples' names, the names of their files, and how large these are; times and folders are left out."""
+    """Of the samples' names, the names of their files, and how large these are; times and folders are left out.
+
+    Of shards, it is their names and how many samples and bytes they have.
+    """
     digest = hashlib.sha256()
+    if isinstance(samples, ShardSamples):
+        for shard in samples.shards:
+            digest.update(f"{shard.path.name} {shard.num_bytes} {shard.num_samples}\n".encode())
+        return digest.hexdigest()[:16]
     for sample in samples:
         files: list[MaskFile] = [sample.picture, sample.mask, *sample.head_masks]
         if sample.extra is not None:

@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from fullconv.bundle import Architecture
-from fullconv.data.check import DataSummary, check_samples
+from fullconv.data.check import DataSummary, check_samples, quick_part
 from fullconv.data.dataset import Dataset, open_dataset
 from fullconv.data.loading import steps_per_epoch
 from fullconv.data.samples import Sample
@@ -32,6 +32,7 @@ from fullconv.training.facts import check_facts, facts_of
 from fullconv.training.initial import Start, build_network
 from fullconv.training.lock import lock
 from fullconv.training.optimizer import build_optimizer
+from fullconv.training.order import picked_order
 from fullconv.training.runlog import Event, append
 from fullconv.training.sharded_state import SHARDS, load_shards, newest, save_shards
 from fullconv.training.sharding import gathered, shard
@@ -153,11 +154,11 @@ class Run:
         return self.config.epochs * self.steps_per_epoch
 
     @cached_property
-    def train_samples(self) -> tuple[Sample, ...]:
+    def train_samples(self) -> Sequence[Sample]:
         return self.dataset.split(self.config.train_split)
 
     @cached_property
-    def val_samples(self) -> tuple[Sample, ...]:
+    def val_samples(self) -> Sequence[Sample]:
         return self.dataset.split(self.config.val_split)
 
 
@@ -181,7 +182,7 @@ def open_run(
     if resume:
         take_folder(config, resume, world, held)
     dataset, summary = yield from checked_data(config)
-    config = completed(config, summary, world.device)
+    config = completed(config, summary, world.device, dataset.split(config.train_split))
     config, architecture, start = started(config, dataset, resume)
     for warning in start.warnings:
         yield {"kind": "warning", "message": warning}
@@ -272,8 +273,14 @@ def checked_data(config: TrainConfig) -> Generator[Event, None, tuple[Dataset, D
         dataset = dataset.at_least(config.min_size)
     train_samples, val_samples = dataset.split(config.train_split), dataset.split(config.val_split)
     yield {"kind": "check", "samples": len(train_samples) + len(val_samples)}
-    summary = check_samples(train_samples, dataset.labels, heads=dataset.heads)
-    further = check_samples(val_samples, dataset.labels, heads=dataset.heads)
+    seen = quick_part(train_samples)
+    if len(seen) < len(train_samples):
+        message = (
+            f"{len(seen):,} of {len(train_samples):,} training samples were looked at before the first step"
+        )
+        yield {"kind": "warning", "message": message}
+    summary = check_samples(seen, dataset.labels, heads=dataset.heads)
+    further = check_samples(quick_part(val_samples), dataset.labels, heads=dataset.heads)
     known = len({sample.picture for sample in train_samples} & {sample.picture for sample in val_samples})
     for warning in (*summary.warnings, *further.warnings):
         yield {"kind": "warning", "message": warning}
@@ -343,13 +350,16 @@ def check_start(config: TrainConfig, resume: bool, world: World) -> None:
         raise ConfigError("patches are learnt from in one process; start fullconv without torchrun")
 
 
-def completed(config: TrainConfig, summary: DataSummary, device: torch.device) -> TrainConfig:
+def completed(
+    config: TrainConfig, summary: DataSummary, device: torch.device, samples: Sequence[Sample]
+) -> TrainConfig:
     """The configuration with everything that was "auto" chosen."""
     height, width = summary.median_hw
     return config.model_copy(
         update={
             "crop": config.crop or (min(480, height), min(480, width)),
             "precision": pick_precision(config.precision, device),
+            "order": picked_order(config, samples),
         }
     )
 

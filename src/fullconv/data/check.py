@@ -4,12 +4,12 @@ import math
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
 from fullconv.data.masks import read_brightness
 from fullconv.data.samples import Sample, read_heads, read_sample
+from fullconv.data.sources import MaskFile, MaskSource
 from fullconv.errors import DataError, InputError
 from fullconv.labels import IGNORE_INDEX, Head, LabelSet
 
@@ -132,7 +132,7 @@ def examine_samples(
 
 def _uncertain_part(sample: Sample) -> float:
     """The part of a grey mask's pixels that are neither dark nor light."""
-    if sample.shades is None:
+    if sample.shades is None or isinstance(sample.mask, MaskSource):
         return 0.0
     grey = read_brightness(sample.mask)
     return float(((grey >= UNCERTAIN[0]) & (grey < UNCERTAIN[1])).mean())
@@ -150,7 +150,7 @@ def _unclear_shades(samples: Sequence[Sample], uncertain: np.ndarray) -> list[st
     ]
 
 
-def _warnings(masks: Sequence[Path], per_mask: np.ndarray, labels: LabelSet) -> tuple[str, ...]:
+def _warnings(masks: Sequence[MaskFile], per_mask: np.ndarray, labels: LabelSet) -> tuple[str, ...]:
     if not masks:
         return ()
     totals, void = per_mask.sum(0), per_mask[:, IGNORE_INDEX] > 0

@@ -1,6 +1,6 @@
 """The classes of a data set: from its dataset.yaml, from a list of names, or from the masks themselves."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -19,6 +19,7 @@ from pydantic import (
 
 from fullconv.data.extra import ExtraFormat
 from fullconv.data.masks import Shades, read_stored
+from fullconv.data.sources import MaskFile, MaskSource
 from fullconv.errors import DataError
 from fullconv.labels import IGNORE_INDEX, Color, Head, LabelSet, voc_color
 
@@ -117,12 +118,18 @@ class Description(Classes):
     """The content of dataset.yaml; its own classes are those of the first head.
 
     Attributes:
+        classes: in id order; empty where `layout` is given and the classes are left to it.
+        layout: the name of the layout, where it is not to be found by looking.
         name: the data set's name; the folder's without.
         masks: given where the masks are grey pictures.
         extra: given where the pictures have extra channels.
         heads: the further heads.
     """
 
+    classes: Annotated[
+        tuple[Annotated[ClassEntry, BeforeValidator(_entry)], ...], Field(min_length=1, max_length=255)
+    ] = ()
+    layout: str | None = None
     name: str | None = None
     masks: MaskEntry | None = None
     extra: ExtraEntry | None = None
@@ -177,7 +184,10 @@ def read_description(path: Path) -> Description:
         raise DataError(f"{path}: got {type(content).__name__}, expected keys and values, e.g. {EXAMPLE}")
     try:
         description = Description.model_validate(content)
-        description.labels()
+        if description.classes:
+            description.labels()
+        elif description.layout is None:
+            raise DataError(f"classes: Field required; expected e.g. {EXAMPLE}")
         description.shades()
         description.further_heads()
     except ValidationError as error:
@@ -188,6 +198,21 @@ def read_description(path: Path) -> Description:
     except DataError as error:
         raise DataError(f"{path}: {error}") from None
     return description
+
+
+def find_description(*folders: Path) -> tuple[Path, Description] | None:
+    """The first dataset.yaml in one of the folders, and what it says.
+
+    Raises:
+        DataError: it cannot be read.
+    """
+    path = next(existing(folders, ("dataset.yaml",)), None)
+    return None if path is None else (path, read_description(path))
+
+
+def existing(folders: Iterable[Path], names: Sequence[str]) -> Iterator[Path]:
+    """The files of these names that there are: all names in the first folder, then in the next."""
+    return (folder / name for folder in folders for name in names if (folder / name).is_file())
 
 
 def read_class_list(path: Path) -> LabelSet:
@@ -208,7 +233,7 @@ def read_lines(path: Path) -> list[str]:
     return [line.strip() for line in lines if line.strip()]
 
 
-def infer_labels(masks: Sequence[Path]) -> LabelSet:
+def infer_labels(masks: Sequence[MaskFile]) -> LabelSet:
     """The classes 0..highest id of a set of masks, named class_0, class_1, ...; a palette's colours are kept.
 
     Reads every mask: a class may be in one of them only.
@@ -228,8 +253,9 @@ def infer_labels(masks: Sequence[Path]) -> LabelSet:
             if palette is not None:
                 colors = {index: tuple(palette[index].tolist()) for index in ids} | colors
     if highest == 0:
+        first = masks[0] if isinstance(masks[0], Path) else masks[0].path
         raise DataError(
-            f"{masks[0].parent}: its masks hold id 0 alone (255 is void); expected at least two classes; "
+            f"{first.parent}: its masks hold id 0 alone (255 is void); expected at least two classes; "
             "a mask of two classes holds 0 and 1, not 0 and 255"
         )
     names = tuple(f"class_{index}" for index in range(highest + 1))
@@ -239,7 +265,9 @@ def infer_labels(masks: Sequence[Path]) -> LabelSet:
     return LabelSet(names, tuple(picked))
 
 
-def _stored_ids(path: Path) -> tuple[list[int], np.ndarray | None]:
+def _stored_ids(path: MaskFile) -> tuple[list[int], np.ndarray | None]:
+    if isinstance(path, MaskSource):
+        raise DataError(f"{path}: nothing names its classes; expected a dataset.yaml, for example: {EXAMPLE}")
     pixels, palette = read_stored(path)
     if pixels.ndim == 3:
         raise DataError(

@@ -50,7 +50,12 @@ def _files(samples: Sequence[Sample], folder: Path, pictures: Path, what: str) -
     if not folder.is_dir():
         raise DataError(f"{folder}: no such folder; dataset.yaml names it under {what}; correct the name")
     files = files_by_key(folder)
-    keys = [sample.picture.relative_to(pictures).with_suffix("").as_posix() for sample in samples]
+    keys = [
+        sample.picture.relative_to(pictures).with_suffix("").as_posix()
+        if isinstance(sample.picture, Path)
+        else sample.name
+        for sample in samples
+    ]
     found = [files.get(key) or files.get(sample.name) for key, sample in zip(keys, samples, strict=True)]
     missing = [index for index, path in enumerate(found) if path is None]
     if missing:

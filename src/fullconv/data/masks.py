@@ -27,6 +27,7 @@ import numpy as np
 from PIL import Image
 
 from fullconv.data.pictures import load_upright, open_file, open_header, read_picture
+from fullconv.data.sources import MaskFile, MaskSource, Packed
 from fullconv.errors import DataError, InputError
 from fullconv.labels import IGNORE_INDEX, VOID_COLOR, Color, LabelSet
 from fullconv.storage import write_atomically
@@ -48,11 +49,11 @@ class Shades:
     light: int
 
 
-def read_mask(path: Path | str, labels: LabelSet, shades: Shades | None = None) -> np.ndarray:
+def read_mask(path: MaskFile | str, labels: LabelSet, shades: Shades | None = None) -> np.ndarray:
     """Reads a mask file of any of the kinds in the module's docstring.
 
     Args:
-        path: a PNG, or another file without loss; with `shades` any picture.
+        path: a PNG, or another file without loss; with `shades` any picture; or what draws the mask itself.
         labels: the classes; at most 255 of them.
         shades: the mask is a grey picture, and this says what is dark there and what light.
 
@@ -66,6 +67,8 @@ def read_mask(path: Path | str, labels: LabelSet, shades: Shades | None = None) 
     num_classes = labels.num_classes
     if num_classes > IGNORE_INDEX:
         raise DataError(f"{path}: got {num_classes} classes; expected at most 255; merge some of them")
+    if isinstance(path, MaskSource):
+        return path.read(labels)
     if shades is not None:
         return np.where(read_brightness(path) < MIDDLE, np.uint8(shades.dark), np.uint8(shades.light))
     pixels, palette = read_stored(path)
@@ -100,12 +103,12 @@ def read_mask(path: Path | str, labels: LabelSet, shades: Shades | None = None) 
     return table[pixels]
 
 
-def read_brightness(path: Path | str) -> np.ndarray:
+def read_brightness(path: Path | str | Packed) -> np.ndarray:
     """The grey values of a mask that is a grey picture, of any format: (H, W) uint8."""
     return np.asarray(Image.fromarray(read_picture(path)).convert("L"))
 
 
-def read_stored(path: Path | str) -> tuple[np.ndarray, np.ndarray | None]:
+def read_stored(path: Path | str | Packed) -> tuple[np.ndarray, np.ndarray | None]:
     """What a mask file stores, before any class list is applied.
 
     Returns:
@@ -216,7 +219,7 @@ def _color_table(labels: LabelSet) -> np.ndarray:
     return table
 
 
-def _ids_of_colors(picture: np.ndarray, labels: LabelSet, path: Path | str) -> np.ndarray:
+def _ids_of_colors(picture: np.ndarray, labels: LabelSet, path: Path | str | Packed) -> np.ndarray:
     red, green, blue = np.moveaxis(picture.astype(np.int32), 2, 0)
     codes = (red * 256 + green) * 256 + blue  # (H, W)
     ids = _color_table(labels)[codes]

@@ -17,6 +17,7 @@ from typing import BinaryIO
 import numpy as np
 from PIL import ExifTags, Image, TiffImagePlugin, TiffTags
 
+from fullconv.data.sources import MAX_BYTES, Packed
 from fullconv.errors import PictureError
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", "PPM")
@@ -25,9 +26,6 @@ SUFFIXES = frozenset(
     (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".ppm", ".pgm", ".pbm", ".pnm")
 )
 """Files with these ends are taken where a folder is searched; what a file is, its first bytes say."""
-
-MAX_BYTES = 2**30
-"""The longest file that is read: any picture of `MAX_PIXELS` in 8 bits fits, even uncompressed with alpha."""
 
 MAX_PIXELS = 178_956_970
 """The most pixels that are decoded (half a gigabyte of RGB); Pillow itself stops here."""
@@ -89,14 +87,18 @@ _FROM_16_BITS = ((np.arange(65536) + 128) // 257).astype(np.uint8)
 
 
 def read_picture(
-    path: Path | str, *, max_bytes: int = MAX_BYTES, max_pixels: int = MAX_PIXELS, max_side: int = MAX_SIDE
+    path: Path | str | Packed,
+    *,
+    max_bytes: int = MAX_BYTES,
+    max_pixels: int = MAX_PIXELS,
+    max_side: int = MAX_SIDE,
 ) -> np.ndarray:
     """Reads a picture file.
 
     Grey, palette, 1-bit, 16-bit and CMYK pictures become RGB; of an animation the first frame is read.
 
     Args:
-        path: a JPEG, PNG, WebP, BMP, TIFF, GIF or PPM file.
+        path: a JPEG, PNG, WebP, BMP, TIFF, GIF or PPM file, perhaps packed in another.
         max_bytes: longer files are refused, before they are read.
         max_pixels: larger pictures are refused, before they are decoded.
         max_side: higher or wider pictures are refused, before they are decoded.
@@ -133,7 +135,7 @@ def decode_picture(
     return to_rgb(load_upright(image, name), name)
 
 
-def picture_size(path: Path | str) -> tuple[int, int]:
+def picture_size(path: Path | str | Packed) -> tuple[int, int]:
     """The (height, width) that `read_picture` would give, read from the header alone.
 
     Raises:
@@ -145,10 +147,10 @@ def picture_size(path: Path | str) -> tuple[int, int]:
         return (width, height) if orientation(image) >= 5 else (height, width)
 
 
-def open_file(path: Path | str) -> BinaryIO:
+def open_file(path: Path | str | Packed) -> BinaryIO:
     """Opens a file for reading, or says in one line why not."""
     try:
-        return Path(path).open("rb")
+        return Path(path).open("rb") if isinstance(path, Path | str) else path.open()
     except FileNotFoundError:
         raise PictureError(f"{path}: no such file; check the path") from None
     except IsADirectoryError:

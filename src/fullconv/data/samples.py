@@ -9,6 +9,7 @@ import numpy as np
 from fullconv.data.extra import ExtraFormat, read_extra
 from fullconv.data.masks import Shades, read_mask
 from fullconv.data.pictures import read_picture
+from fullconv.data.sources import MaskFile, PictureFile
 from fullconv.errors import DataError
 from fullconv.labels import Head, LabelSet
 
@@ -19,8 +20,8 @@ class Sample:
 
     Attributes:
         name: unique within a split.
-        picture: the picture file.
-        mask: the mask file that belongs to it.
+        picture: the picture file, of its own or packed in another.
+        mask: the mask file that belongs to it, or what draws the mask.
         extra: the file of its extra channels, such as depth.
         head_masks: the mask files of the data set's further heads, in their order.
         shades: the mask is a grey picture; None: it holds ids or class colours.
@@ -28,10 +29,10 @@ class Sample:
     """
 
     name: str
-    picture: Path
-    mask: Path
+    picture: PictureFile
+    mask: MaskFile
     extra: Path | None = None
-    head_masks: tuple[Path, ...] = ()
+    head_masks: tuple[MaskFile, ...] = ()
     shades: Shades | None = None
     extra_format: ExtraFormat | None = None
 
@@ -84,7 +85,9 @@ def read_heads(sample: Sample, labels: LabelSet, heads: Sequence[Head]) -> tuple
     return picture, np.stack(label_maps)
 
 
-def _same_size(path: Path, pixels: np.ndarray, picture_path: Path, picture: np.ndarray, how: str) -> None:
+def _same_size(
+    path: MaskFile, pixels: np.ndarray, picture_path: PictureFile, picture: np.ndarray, how: str
+) -> None:
     (height, width), (own_height, own_width) = picture.shape[:2], pixels.shape[:2]
     if (own_height, own_width) == (height, width):
         return

@@ -1,0 +1,221 @@
+"""Pictures and masks in two folders under equal names: what the layouts voc, twin and flat have in common.
+
+A mask has its picture's name, up to the suffix, and up to an end such as `_mask` that says what it is. Further
+folders, of extra channels or of other heads' masks, are named by dataset.yaml.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from fullconv.data.classes import (
+    CLASS_LISTS,
+    Description,
+    existing,
+    find_description,
+    infer_labels,
+    read_class_list,
+    read_lines,
+)
+from fullconv.data.companions import add_companions
+from fullconv.data.contents import Dataset
+from fullconv.data.files import files_by_key
+from fullconv.data.pictures import SUFFIXES
+from fullconv.data.samples import Sample
+from fullconv.errors import DataError
+from fullconv.labels import VOC, LabelSet
+
+PICTURE_FOLDERS = ("images", "img", "pictures", "JPEGImages")
+MASK_FOLDERS = ("masks", "labels", "annotations", "SegmentationClass")
+SPLIT_NAMES = {"training": "train", "valid": "val", "validation": "val", "testing": "test"}
+"""Folders and lists by the names on the left become the split on the right."""
+
+LOOKS = (
+    "VOCdevkit (JPEGImages/, SegmentationClass/, ImageSets/Segmentation/), images/train/ + masks/train/, or "
+    "images/ + masks/ with train.txt and val.txt"
+)
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a data set's files lie; `lists` holds each split's list of names, if there are lists."""
+
+    root: Path
+    pictures: Path
+    masks: Path
+    lists: dict[str, Path]
+    is_voc: bool
+
+
+def find_place(folder: Path) -> Place | None:
+    """The two folders, in `folder`, in its VOCdevkit, or in the newest year there."""
+    for root in _roots(folder):
+        pictures, masks = _two_folders(root)
+        if pictures and masks:
+            voc_lists = sorted((root / "ImageSets" / "Segmentation").glob("*.txt"))
+            lists = voc_lists or [
+                path for path in sorted(root.glob("*.txt")) if path.stem.startswith(("train", "val", "test"))
+            ]
+            by_split = {SPLIT_NAMES.get(path.stem, path.stem): path for path in lists}
+            return Place(root, pictures, masks, by_split, is_voc=bool(voc_lists))
+    return None
+
+
+def half_found(folder: Path) -> str:
+    """A clause on pictures without masks or masks without pictures; empty where there is neither."""
+    clause = ""
+    for root in _roots(folder):
+        pictures, masks = _two_folders(root)
+        if pictures or masks:
+            clause = f"{pictures or masks} is there, but {'masks' if pictures else 'images'}/ is not; "
+    return clause
+
+
+def has_trees(place: Place) -> bool:
+    """Whether the folder of the pictures has folders in it."""
+    return bool(_subfolders(place.pictures))
+
+
+def read_folders(folder: Path) -> Dataset:
+    """Reads a data set of any of the three layouts.
+
+    Raises:
+        DataError: the folders or files in them are missing, or the classes cannot be known.
+    """
+    place = find_place(folder)
+    if place is None:
+        raise DataError(f"{folder}: is no such layout; {half_found(folder)}expected {LOOKS}")
+    layout, splits = _find_splits(place)
+    described = find_description(place.root, folder)
+    if described is None:
+        labels = _find_labels([place.root, folder], place, splits)
+        return Dataset(folder.resolve().name, place.root, layout, labels, splits)
+    path, description = described
+    return _described(description, path.parent.resolve().name, place, layout, splits)
+
+
+def _described(
+    description: Description, name: str, place: Place, layout: str, splits: dict[str, tuple[Sample, ...]]
+) -> Dataset:
+    splits = {
+        split: add_companions(samples, description, place.root, place.pictures)
+        for split, samples in splits.items()
+    }
+    labels = description.labels() if description.classes else _find_labels([place.root], place, splits)
+    return Dataset(
+        description.name or name,
+        place.root,
+        layout,
+        labels,
+        splits,
+        description.further_heads(),
+        extra=description.extra.form() if description.extra else None,
+    )
+
+
+def _roots(folder: Path) -> list[Path]:
+    roots = [folder, folder / "VOCdevkit"]
+    return [*roots, *(year for root in roots for year in sorted(root.glob("VOC20*"), reverse=True))]
+
+
+def _two_folders(root: Path) -> tuple[Path | None, Path | None]:
+    pictures = next((root / name for name in PICTURE_FOLDERS if (root / name).is_dir()), None)
+    masks = next((root / name for name in MASK_FOLDERS if (root / name).is_dir()), None)
+    return pictures, masks
+
+
+def _find_splits(place: Place) -> tuple[str, dict[str, tuple[Sample, ...]]]:
+    pictures, masks = files_by_key(place.pictures), files_by_key(place.masks)
+    if not pictures:
+        raise DataError(f"{place.pictures}: holds no pictures; expected files such as NAME.jpg or NAME.png")
+    trees = {SPLIT_NAMES.get(path.name, path.name): path.name for path in _subfolders(place.pictures)}
+    in_trees = any("/" in key for key in pictures)
+    names: dict[str, list[str]] = {split: _listed_names(path) for split, path in place.lists.items()}
+    for split, tree in trees.items():
+        inside = [key.removeprefix(f"{tree}/") for key in pictures if key.startswith(f"{tree}/")]
+        names.setdefault(split, inside)
+    kind = f"{'twin trees' if in_trees else 'flat'} {place.pictures.name}/ + {place.masks.name}/"
+    kind = "VOCdevkit" if place.is_voc else kind
+    if place.lists:
+        layout = f"{kind} with lists {', '.join(path.name for path in place.lists.values())}"
+    elif in_trees:
+        layout = kind
+    else:
+        layout = f"{kind} without lists; val is a tenth, chosen by the names' SHA-256"
+        names = _tenth_for_val(list(pictures))
+
+    splits = {}
+    for split, listed in names.items():
+        found = _pairs(place, split, trees.get(split, split), listed, pictures, masks)
+        if found:
+            splits[split] = found
+    if not splits:
+        key, picture = next(iter(pictures.items()))
+        raise DataError(
+            f"{place.masks}: none of {len(pictures)} pictures has a mask there; for {picture} expected "
+            f"{place.masks / key}.png; give each mask its picture's name"
+        )
+    return layout, splits
+
+
+def _pairs(
+    place: Place, split: str, tree: str, names: list[str], pictures: dict[str, Path], masks: dict[str, Path]
+) -> tuple[Sample, ...]:
+    """The samples of one split, or none where it has no mask at all."""
+    keys = {name: f"{tree}/{name}" if f"{tree}/{name}" in pictures else name for name in names}
+    absent = [name for name, key in keys.items() if key not in pictures]
+    if absent:
+        raise DataError(
+            f"{place.lists[split]}: {len(absent)} of its {len(names)} names have no picture; for "
+            f"{absent[0]!r} expected {place.pictures / absent[0]}.jpg or .png; add them or drop the names"
+        )
+    mask_keys = {name: key if key in masks else name for name, key in keys.items()}
+    samples = tuple(
+        Sample(name, pictures[keys[name]], masks[key]) for name, key in mask_keys.items() if key in masks
+    )
+    if samples and len(samples) < len(names):
+        missing = [name for name, key in mask_keys.items() if key not in masks]
+        key = keys[missing[0]]
+        also = f", also of {', '.join(missing[1:4])}" if len(missing) > 1 else ""
+        raise DataError(
+            f"{pictures[key]}: its mask is missing; expected {place.masks / key}.png; split {split!r} lacks "
+            f"{len(missing)} of {len(names)} masks{also}; add them or take these pictures out of the split"
+        )
+    return samples
+
+
+def _find_labels(folders: list[Path], place: Place, splits: dict[str, tuple[Sample, ...]]) -> LabelSet:
+    """The classes of a data set without dataset.yaml."""
+    for path in existing(folders, CLASS_LISTS):
+        return read_class_list(path)
+    if place.is_voc:
+        return VOC
+    masks = {sample.mask for samples in splits.values() for sample in samples}
+    return infer_labels(sorted(masks, key=str))
+
+
+def _subfolders(folder: Path) -> list[Path]:
+    return [path for path in sorted(folder.iterdir()) if path.is_dir() and not path.name.startswith(".")]
+
+
+def _listed_names(path: Path) -> list[str]:
+    """The names in a list, each once; a picture's suffix after a name is dropped."""
+    names = [
+        line[: -len(end)] if (end := Path(line).suffix).lower() in SUFFIXES else line
+        for line in read_lines(path)
+    ]
+    if not names:
+        raise DataError(f"{path}: holds no names; expected one picture's name a line; fill it or remove it")
+    return list(dict.fromkeys(names))
+
+
+def _tenth_for_val(names: list[str]) -> dict[str, list[str]]:
+    """Splits names 9 : 1, the same way on every machine."""
+    by_hash = sorted(names, key=lambda name: hashlib.sha256(name.encode()).digest())
+    num_val = max(1, round(len(names) / 10)) if len(names) > 1 else 0
+    val = set(by_hash[:num_val])
+    splits = {
+        "train": [name for name in names if name not in val],
+        "val": [name for name in names if name in val],
+    }
+    return {split: members for split, members in splits.items() if members}

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from fullconv.data.classes import (
     CLASS_LISTS,
+    UNKNOWN,
     Description,
     existing,
     find_description,
@@ -22,7 +23,7 @@ from fullconv.data.contents import Dataset
 from fullconv.data.files import files_by_key
 from fullconv.data.pictures import SUFFIXES
 from fullconv.data.samples import Sample
-from fullconv.errors import DataError
+from fullconv.errors import DataError, Report, fail
 from fullconv.labels import VOC, LabelSet
 
 PICTURE_FOLDERS = ("images", "img", "pictures", "JPEGImages")
@@ -76,32 +77,48 @@ def has_trees(place: Place) -> bool:
     return bool(_subfolders(place.pictures))
 
 
-def read_folders(folder: Path) -> Dataset:
+def read_folders(folder: Path, report: Report = fail) -> Dataset:
     """Reads a data set of any of the three layouts.
 
+    Args:
+        folder: where.
+        report: told of each fault; the data set is then what is sound beside it, with `UNKNOWN` classes where they
+            cannot be known.
+
     Raises:
-        DataError: the folders or files in them are missing, or the classes cannot be known.
+        DataError: there are no such folders; and as `report` does.
     """
     place = find_place(folder)
     if place is None:
         raise DataError(f"{folder}: is no such layout; {half_found(folder)}expected {LOOKS}")
-    layout, splits = _find_splits(place)
-    described = find_description(place.root, folder)
+    layout, splits = _find_splits(place, report)
+    try:
+        described = find_description(place.root, folder)
+    except DataError as error:
+        report(DataError(str(error), "description"))
+        return Dataset(folder.resolve().name, place.root, layout, UNKNOWN, splits)
     if described is None:
-        labels = _find_labels([place.root, folder], place, splits)
+        labels = _find_labels([place.root, folder], place, splits, report)
         return Dataset(folder.resolve().name, place.root, layout, labels, splits)
     path, description = described
-    return _described(description, path.parent.resolve().name, place, layout, splits)
+    return _described(description, path.parent.resolve().name, place, layout, splits, report)
 
 
 def _described(
-    description: Description, name: str, place: Place, layout: str, splits: dict[str, tuple[Sample, ...]]
+    description: Description,
+    name: str,
+    place: Place,
+    layout: str,
+    splits: dict[str, tuple[Sample, ...]],
+    report: Report,
 ) -> Dataset:
     splits = {
-        split: add_companions(samples, description, place.root, place.pictures)
+        split: add_companions(samples, description, place.root, place.pictures, report)
         for split, samples in splits.items()
     }
-    labels = description.labels() if description.classes else _find_labels([place.root], place, splits)
+    labels = (
+        description.labels() if description.classes else _find_labels([place.root], place, splits, report)
+    )
     return Dataset(
         description.name or name,
         place.root,
@@ -124,13 +141,15 @@ def _two_folders(root: Path) -> tuple[Path | None, Path | None]:
     return pictures, masks
 
 
-def _find_splits(place: Place) -> tuple[str, dict[str, tuple[Sample, ...]]]:
-    pictures, masks = files_by_key(place.pictures), files_by_key(place.masks)
+def _find_splits(place: Place, report: Report) -> tuple[str, dict[str, tuple[Sample, ...]]]:
+    pictures, masks = files_by_key(place.pictures, report), files_by_key(place.masks, report)
     if not pictures:
-        raise DataError(f"{place.pictures}: holds no pictures; expected files such as NAME.jpg or NAME.png")
+        told = f"{place.pictures}: holds no pictures; expected files such as NAME.jpg or NAME.png"
+        report(DataError(told, "layout", [str(place.pictures)]))
     trees = {SPLIT_NAMES.get(path.name, path.name): path.name for path in _subfolders(place.pictures)}
     in_trees = any("/" in key for key in pictures)
-    names: dict[str, list[str]] = {split: _listed_names(path) for split, path in place.lists.items()}
+    listed = {split: _listed_names(path, report) for split, path in place.lists.items()}
+    names = {split: found for split, found in listed.items() if found}
     for split, tree in trees.items():
         inside = [key.removeprefix(f"{tree}/") for key in pictures if key.startswith(f"{tree}/")]
         names.setdefault(split, inside)
@@ -145,67 +164,83 @@ def _find_splits(place: Place) -> tuple[str, dict[str, tuple[Sample, ...]]]:
         names = _tenth_for_val(list(pictures))
 
     splits = {}
-    for split, listed in names.items():
-        found = _pairs(place, split, trees.get(split, split), listed, pictures, masks)
+    for split, members in names.items():
+        found = _pairs(place, split, trees.get(split, split), members, pictures, masks, report)
         if found:
             splits[split] = found
-    if not splits:
+    if pictures and not splits:
         key, picture = next(iter(pictures.items()))
-        raise DataError(
+        told = (
             f"{place.masks}: none of {len(pictures)} pictures has a mask there; for {picture} expected "
             f"{place.masks / key}.png; give each mask its picture's name"
         )
+        report(DataError(told, "mask-missing", [str(path) for path in pictures.values()]))
     return layout, splits
 
 
 def _pairs(
-    place: Place, split: str, tree: str, names: list[str], pictures: dict[str, Path], masks: dict[str, Path]
+    place: Place,
+    split: str,
+    tree: str,
+    names: list[str],
+    pictures: dict[str, Path],
+    masks: dict[str, Path],
+    report: Report,
 ) -> tuple[Sample, ...]:
     """The samples of one split, or none where it has no mask at all."""
     keys = {name: f"{tree}/{name}" if f"{tree}/{name}" in pictures else name for name in names}
     absent = [name for name, key in keys.items() if key not in pictures]
     if absent:
-        raise DataError(
+        told = (
             f"{place.lists[split]}: {len(absent)} of its {len(names)} names have no picture; for "
             f"{absent[0]!r} expected {place.pictures / absent[0]}.jpg or .png; add them or drop the names"
         )
-    mask_keys = {name: key if key in masks else name for name, key in keys.items()}
+        report(DataError(told, "listed-missing", [f"{place.lists[split]}: {name}" for name in absent]))
+    mask_keys = {name: key if key in masks else name for name, key in keys.items() if key in pictures}
     samples = tuple(
         Sample(name, pictures[keys[name]], masks[key]) for name, key in mask_keys.items() if key in masks
     )
-    if samples and len(samples) < len(names):
+    if samples and len(samples) < len(mask_keys):
         missing = [name for name, key in mask_keys.items() if key not in masks]
         key = keys[missing[0]]
         also = f", also of {', '.join(missing[1:4])}" if len(missing) > 1 else ""
-        raise DataError(
+        told = (
             f"{pictures[key]}: its mask is missing; expected {place.masks / key}.png; split {split!r} lacks "
             f"{len(missing)} of {len(names)} masks{also}; add them or take these pictures out of the split"
         )
+        report(DataError(told, "mask-missing", [str(pictures[keys[name]]) for name in missing]))
     return samples
 
 
-def _find_labels(folders: list[Path], place: Place, splits: dict[str, tuple[Sample, ...]]) -> LabelSet:
+def _find_labels(
+    folders: list[Path], place: Place, splits: dict[str, tuple[Sample, ...]], report: Report
+) -> LabelSet:
     """The classes of a data set without dataset.yaml."""
-    for path in existing(folders, CLASS_LISTS):
-        return read_class_list(path)
-    if place.is_voc:
-        return VOC
     masks = {sample.mask for samples in splits.values() for sample in samples}
-    return infer_labels(sorted(masks, key=str))
+    for path in existing(folders, CLASS_LISTS):
+        try:
+            return read_class_list(path)
+        except DataError as error:
+            report(DataError(str(error), "description", [str(path)]))
+            return UNKNOWN
+    return VOC if place.is_voc else infer_labels(sorted(masks, key=str), report)
 
 
 def _subfolders(folder: Path) -> list[Path]:
     return [path for path in sorted(folder.iterdir()) if path.is_dir() and not path.name.startswith(".")]
 
 
-def _listed_names(path: Path) -> list[str]:
+def _listed_names(path: Path, report: Report) -> list[str]:
     """The names in a list, each once; a picture's suffix after a name is dropped."""
-    names = [
-        line[: -len(end)] if (end := Path(line).suffix).lower() in SUFFIXES else line
-        for line in read_lines(path)
-    ]
+    try:
+        lines = read_lines(path)
+    except DataError as error:
+        report(DataError(str(error), "list-unreadable", [str(path)]))
+        return []
+    names = [line[: -len(end)] if (end := Path(line).suffix).lower() in SUFFIXES else line for line in lines]
     if not names:
-        raise DataError(f"{path}: holds no names; expected one picture's name a line; fill it or remove it")
+        told = f"{path}: holds no names; expected one picture's name a line; fill it or remove it"
+        report(DataError(told, "list-unreadable", [str(path)]))
     return list(dict.fromkeys(names))
 
 

@@ -58,7 +58,7 @@ def open_dataset(folder: Path | str, layout: str | None = None) -> Dataset:
         DataError: no layout is recognised, files are missing, or the classes cannot be known.
         UnknownNameError: there is no layout of that name.
     """
-    named, folder = _split_name(folder)
+    named, folder = split_name(folder)
     if not folder.exists():
         raise DataError(f"{folder}: no such folder; expected a data set; check the path")
     if not folder.is_dir():
@@ -66,13 +66,13 @@ def open_dataset(folder: Path | str, layout: str | None = None) -> Dataset:
     name = layout or named
     if name is None and (described := find_description(folder)):
         name = described[1].layout
-    found = _detected(folder) if name is None else _by_name(name)
+    found = detected(folder) if name is None else _by_name(name)
     dataset = replace(found.read(folder), layout_name=found.NAME)
     described = find_description(dataset.root, folder)
     return dataset if described is None else _described(dataset, *described)
 
 
-def _split_name(folder: Path | str) -> tuple[str | None, Path]:
+def split_name(folder: Path | str) -> tuple[str | None, Path]:
     """The layout's name and the path in `NAME:PATH`; a single letter before the colon is a drive."""
     name, colon, path = str(folder).partition(":")
     if colon and len(name) > 1 and not {"/", "\\"} & set(name) and not Path(folder).exists():
@@ -87,7 +87,7 @@ def _by_name(name: str) -> Layout:
     return by_name[name]
 
 
-def _detected(folder: Path) -> Layout:
+def detected(folder: Path) -> Layout:
     for layout in LAYOUTS:
         if layout.detect(folder):
             return layout

@@ -36,7 +36,7 @@ MAX_SIDE = 65_535
 BAND_ROWS = 64
 """So many rows are converted at a time, as they fit the processor's cache; whole pictures take four times as long."""
 
-_TURNS = {
+TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
     4: Image.Transpose.FLIP_TOP_BOTTOM,
@@ -218,12 +218,12 @@ def orientation(image: Image.Image) -> int:
         value = exif.get(ExifTags.Base.Orientation, 1)
     except Exception:  # damaged metadata never stops a picture, as in browsers
         return 1
-    return value if value in _TURNS else 1
+    return value if value in TURNS else 1
 
 
 def load_upright(image: Image.Image, name: str) -> Image.Image:
     """Decodes a picture whose header has been read, and turns it upright."""
-    turn = _TURNS.get(orientation(image))
+    turn = TURNS.get(orientation(image))
     # decoding is outside the lock of quiet, so that threads decode side by side, but for large TIFFs, of which
     # Pillow warns once more
     warns = image.format == "TIFF" and 2 * image.width * image.height > MAX_PIXELS

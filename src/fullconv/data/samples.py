@@ -1,7 +1,7 @@
 """A sample: a picture and its mask, and what else belongs to it."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -48,7 +48,7 @@ def read_sample(sample: Sample, labels: LabelSet) -> tuple[np.ndarray, np.ndarra
         PictureError: one of the files cannot be read.
         DataError: a file has another size than the picture, or holds what is not expected in it.
     """
-    parts = read_parts(replace(sample, head_masks=()), labels)
+    parts = read_parts(sample, labels)
     return _with_extra(parts), _whole(parts.label_maps[0])
 
 
@@ -95,7 +95,7 @@ def read_parts(sample: Sample, labels: LabelSet, heads: Sequence[Head] = (), rep
     """Reads each file of a sample for itself, and compares their sizes.
 
     Args:
-        sample: with a mask for each of `heads`.
+        sample: with a mask for each of `heads`, unless none are wanted.
         labels: the classes of `sample.mask`.
         heads: the further heads.
         report: called with each fault, in the order in which `read_heads` looks for them.
@@ -127,7 +127,7 @@ def read_parts(sample: Sample, labels: LabelSet, heads: Sequence[Head] = (), rep
     if (path := sample.extra) is not None:
         extra = attempt(lambda: read_extra(path, form))
         fits(path, extra, "its channels were saved")
-    for head, mask in zip(heads, sample.head_masks, strict=True):
+    for head, mask in zip(heads, sample.head_masks, strict=False):  # no heads: none are read
         label_maps.append(attempt(lambda mask=mask, head=head: read_mask(mask, head.labels)))
         fits(mask, label_maps[-1], "the mask was drawn")
     return Parts(picture, tuple(label_maps), extra)

@@ -40,7 +40,7 @@ def add_companions(
     return tuple(
         replace(
             sample,
-            shades=shades,
+            shades=shades or sample.shades,
             extra=extras[index],
             extra_format=extra.form() if extra else None,
             head_masks=tuple(path for files in by_head if (path := files[index])),

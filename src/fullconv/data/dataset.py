@@ -9,7 +9,21 @@ from typing import Protocol
 
 from fullconv.data.classes import Description, find_description
 from fullconv.data.contents import Dataset
-from fullconv.data.layouts import flat, folders, twin, voc
+from fullconv.data.layouts import (
+    ade20k,
+    arrow,
+    camvid,
+    camvid11,
+    camvid32,
+    cityscapes,
+    flat,
+    folders,
+    parquet,
+    sbd,
+    siftflow,
+    twin,
+    voc,
+)
 from fullconv.errors import DataError, UnknownNameError
 
 __all__ = ["LAYOUTS", "Dataset", "open_dataset"]
@@ -37,7 +51,20 @@ class Layout(Protocol):
         ...
 
 
-LAYOUTS: tuple[Layout, ...] = (voc, twin, flat)
+LAYOUTS: tuple[Layout, ...] = (
+    cityscapes,
+    ade20k,
+    siftflow,
+    sbd,
+    camvid,
+    camvid32,
+    camvid11,
+    arrow,
+    parquet,
+    voc,
+    twin,
+    flat,
+)
 """In the order in which they are looked for: who looks like two of them is taken for the first."""
 
 IN_FOLDERS = ("voc", "twin", "flat")

@@ -35,6 +35,12 @@ from fullconv.storage import write_atomically
 MIDDLE = 128
 """The brightness from which on a pixel of a grey mask is light."""
 
+UNCERTAIN = (64, 192)
+"""Grey from the first to before the second is neither dark nor light."""
+
+MOST_UNCERTAIN = 0.03
+"""The part of a grey mask's pixels that may be so; JPEG's loss at outlines makes less than a thousandth."""
+
 
 @dataclass(frozen=True)
 class Shades:

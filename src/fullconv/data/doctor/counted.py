@@ -2,12 +2,10 @@
 
 from collections.abc import Sequence
 
-from fullconv.data.doctor.examination import UNCERTAIN, Examined
+from fullconv.data.doctor.examination import Examined
 from fullconv.data.doctor.findings import Finding, Place, finding
+from fullconv.data.masks import MOST_UNCERTAIN, UNCERTAIN
 from fullconv.labels import IGNORE_INDEX, Head, LabelSet
-
-MOST_UNCERTAIN = 0.03
-"""The part of a grey mask's pixels that may be neither dark nor light; JPEG's loss at outlines makes less than a thousandth."""
 
 MOST_VOID = 0.5
 """The part of all pixels that may be void before somebody should look."""

@@ -10,15 +10,12 @@ from PIL import Image
 from fullconv.data.doctor.fingerprints import digest, fingerprint
 from fullconv.data.doctor.outlines import outline_fit
 from fullconv.data.doctor.solid import between_share
-from fullconv.data.masks import read_brightness, read_stored
+from fullconv.data.masks import UNCERTAIN, read_brightness, read_stored
 from fullconv.data.pictures import TURNS, open_file, open_header, orientation
 from fullconv.data.samples import Parts, Sample, read_parts
 from fullconv.data.sources import MaskFile, MaskSource
 from fullconv.errors import InputError
 from fullconv.labels import Head, LabelSet
-
-UNCERTAIN = (64, 192)
-"""Grey from the first to before the second is neither dark nor light."""
 
 BLANK = 8
 """A picture whose red, green and blue span no more than this shows nothing."""

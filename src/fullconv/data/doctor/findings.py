@@ -52,10 +52,9 @@ class Finding:
     @property
     def line(self) -> str:
         """All of it in one line, as errors and warnings are told."""
-        what = self.title
-        if self.places:
-            more = f" (and {len(self.places) - 1} more)" if len(self.places) > 1 else ""
-            what = f"{self.places[0].file}: {self.places[0].note or self.title}{more}"
+        first = next(iter(self.places), None)
+        more = f" (and {len(self.places) - 1} more)" if len(self.places) > 1 else ""
+        what = self.title if first is None else f"{first.file}: {first.note or self.title}{more}"
         return f"{what}; {self.consequence}; {self.remedy}"
 
     def as_json(self) -> dict[str, Any]:

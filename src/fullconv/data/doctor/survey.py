@@ -18,8 +18,37 @@ from fullconv.errors import DataError, InputError
 from fullconv.labels import VOC
 
 NOT_TAKEN = frozenset(
-    ".jfif .heic .heif .avif .jp2 .jxl .raw .dng .cr2 .nef .arw .psd .xcf .svg .pdf .eps .ico .tga .exr .hdr "
-    ".npy .npz .mat .mp4 .mov .avi .webm .mkv".split()
+    (
+        ".jfif",
+        ".heic",
+        ".heif",
+        ".avif",
+        ".jp2",
+        ".jxl",
+        ".raw",
+        ".dng",
+        ".cr2",
+        ".nef",
+        ".arw",
+        ".psd",
+        ".xcf",
+        ".svg",
+    )
+    + (
+        ".pdf",
+        ".eps",
+        ".tga",
+        ".exr",
+        ".hdr",
+        ".npy",
+        ".npz",
+        ".mat",
+        ".mp4",
+        ".mov",
+        ".avi",
+        ".webm",
+        ".mkv",
+    )
 )
 """What looks like a picture, and is not read, by its suffix."""
 

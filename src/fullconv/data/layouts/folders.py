@@ -5,9 +5,10 @@ folders, of extra channels or of other heads' masks, are named by dataset.yaml.
 """
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from fullconv.data.binary import BINARY, BINARY_NOTE, BINARY_SHADES, are_binary
 from fullconv.data.classes import (
     CLASS_LISTS,
     UNKNOWN,
@@ -16,18 +17,31 @@ from fullconv.data.classes import (
     find_description,
     infer_labels,
     read_class_list,
-    read_lines,
 )
 from fullconv.data.companions import add_companions
 from fullconv.data.contents import Dataset
 from fullconv.data.files import files_by_key
-from fullconv.data.pictures import SUFFIXES
+from fullconv.data.layouts.pairing import listed_names, missing_masks
 from fullconv.data.samples import Sample
 from fullconv.errors import DataError, Report, fail
 from fullconv.labels import VOC, LabelSet
 
 PICTURE_FOLDERS = ("images", "img", "pictures", "JPEGImages")
 MASK_FOLDERS = ("masks", "labels", "annotations", "SegmentationClass")
+MASK_ENDS = (
+    "_mask",
+    "_segmentation",
+    "_gt",
+    "_seg",
+    "_label",
+    "_labels",
+    "_annotation",
+    "_matte",
+    "_L",
+    "-mask",
+)
+"""What may stand behind a picture's name in its mask's: `_segmentation` in ISIC, `_mask` in Carvana, `_L` in CamVid."""
+
 SPLIT_NAMES = {"training": "train", "valid": "val", "validation": "val", "testing": "test"}
 """Folders and lists by the names on the left become the split on the right."""
 
@@ -97,37 +111,35 @@ def read_folders(folder: Path, report: Report = fail) -> Dataset:
     except DataError as error:
         report(DataError(str(error), "description"))
         return Dataset(folder.resolve().name, place.root, layout, UNKNOWN, splits)
-    if described is None:
-        labels = _find_labels([place.root, folder], place, splits, report)
-        return Dataset(folder.resolve().name, place.root, layout, labels, splits)
-    path, description = described
-    return _described(description, path.parent.resolve().name, place, layout, splits, report)
+    if described is None or not described[1].classes:
+        labels, binary = _find_labels([place.root, folder], place, splits, report)
+        if binary:
+            layout = f"{layout}; {BINARY_NOTE}"
+            splits = {split: _in_shades(samples) for split, samples in splits.items()}
+        dataset = Dataset(folder.resolve().name, place.root, layout, labels, splits)
+    else:
+        dataset = Dataset("", place.root, layout, described[1].labels(), splits)
+    return dataset if described is None else _described(dataset, *described, place, report)
 
 
 def _described(
-    description: Description,
-    name: str,
-    place: Place,
-    layout: str,
-    splits: dict[str, tuple[Sample, ...]],
-    report: Report,
+    dataset: Dataset, path: Path, description: Description, place: Place, report: Report
 ) -> Dataset:
-    splits = {
-        split: add_companions(samples, description, place.root, place.pictures, report)
-        for split, samples in splits.items()
-    }
-    labels = (
-        description.labels() if description.classes else _find_labels([place.root], place, splits, report)
-    )
-    return Dataset(
-        description.name or name,
-        place.root,
-        layout,
-        labels,
-        splits,
-        description.further_heads(),
+    """The data set with the name, heads and extra channels of its dataset.yaml."""
+    return replace(
+        dataset,
+        name=description.name or path.parent.resolve().name,
+        splits={
+            split: add_companions(samples, description, place.root, place.pictures, report)
+            for split, samples in dataset.splits.items()
+        },
+        heads=description.further_heads(),
         extra=description.extra.form() if description.extra else None,
     )
+
+
+def _in_shades(samples: tuple[Sample, ...]) -> tuple[Sample, ...]:
+    return tuple(replace(sample, shades=BINARY_SHADES) for sample in samples)
 
 
 def _roots(folder: Path) -> list[Path]:
@@ -142,13 +154,14 @@ def _two_folders(root: Path) -> tuple[Path | None, Path | None]:
 
 
 def _find_splits(place: Place, report: Report) -> tuple[str, dict[str, tuple[Sample, ...]]]:
-    pictures, masks = files_by_key(place.pictures, report), files_by_key(place.masks, report)
+    pictures = files_by_key(place.pictures, report)
+    masks = _without_ends(files_by_key(place.masks, report), pictures)
     if not pictures:
         told = f"{place.pictures}: holds no pictures; expected files such as NAME.jpg or NAME.png"
         report(DataError(told, "layout", [str(place.pictures)]))
     trees = {SPLIT_NAMES.get(path.name, path.name): path.name for path in _subfolders(place.pictures)}
     in_trees = any("/" in key for key in pictures)
-    listed = {split: _listed_names(path, report) for split, path in place.lists.items()}
+    listed = {split: listed_names(path, report) for split, path in place.lists.items()}
     names = {split: found for split, found in listed.items() if found}
     for split, tree in trees.items():
         inside = [key.removeprefix(f"{tree}/") for key in pictures if key.startswith(f"{tree}/")]
@@ -161,7 +174,7 @@ def _find_splits(place: Place, report: Report) -> tuple[str, dict[str, tuple[Sam
         layout = kind
     else:
         layout = f"{kind} without lists; val is a tenth, chosen by the names' SHA-256"
-        names = _tenth_for_val(list(pictures))
+        names = tenth_for_val(list(pictures))
 
     splits = {}
     for split, members in names.items():
@@ -176,6 +189,16 @@ def _find_splits(place: Place, report: Report) -> tuple[str, dict[str, tuple[Sam
         )
         report(DataError(told, "mask-missing", [str(path) for path in pictures.values()]))
     return layout, splits
+
+
+def _without_ends(masks: dict[str, Path], pictures: dict[str, Path]) -> dict[str, Path]:
+    """The masks by their pictures' names: what `a_mask.png` is called where there is a picture `a`, and no mask `a`."""
+    named = dict(masks)
+    for key, path in masks.items():
+        end = next((end for end in MASK_ENDS if key.endswith(end)), "")
+        if end and key not in pictures and key.removesuffix(end) in pictures:
+            named.setdefault(key.removesuffix(end), path)
+    return named
 
 
 def _pairs(
@@ -203,48 +226,32 @@ def _pairs(
     if samples and len(samples) < len(mask_keys):
         missing = [name for name, key in mask_keys.items() if key not in masks]
         key = keys[missing[0]]
-        also = f", also of {', '.join(missing[1:4])}" if len(missing) > 1 else ""
-        told = (
-            f"{pictures[key]}: its mask is missing; expected {place.masks / key}.png; split {split!r} lacks "
-            f"{len(missing)} of {len(names)} masks{also}; add them or take these pictures out of the split"
-        )
+        told = missing_masks(pictures[key], f"{place.masks / key}.png", split, missing, len(names))
         report(DataError(told, "mask-missing", [str(pictures[keys[name]]) for name in missing]))
     return samples
 
 
 def _find_labels(
     folders: list[Path], place: Place, splits: dict[str, tuple[Sample, ...]], report: Report
-) -> LabelSet:
-    """The classes of a data set without dataset.yaml."""
-    masks = {sample.mask for samples in splits.values() for sample in samples}
+) -> tuple[LabelSet, bool]:
+    """The classes of a data set where no dataset.yaml names them, and whether black and white stand for them."""
     for path in existing(folders, CLASS_LISTS):
         try:
-            return read_class_list(path)
+            return read_class_list(path), False
         except DataError as error:
             report(DataError(str(error), "description", [str(path)]))
-            return UNKNOWN
-    return VOC if place.is_voc else infer_labels(sorted(masks, key=str), report)
+            return UNKNOWN, False
+    if place.is_voc:
+        return VOC, False
+    masks = sorted({sample.mask for samples in splits.values() for sample in samples}, key=str)
+    return (BINARY, True) if are_binary(masks, report) else (infer_labels(masks, report), False)
 
 
 def _subfolders(folder: Path) -> list[Path]:
     return [path for path in sorted(folder.iterdir()) if path.is_dir() and not path.name.startswith(".")]
 
 
-def _listed_names(path: Path, report: Report) -> list[str]:
-    """The names in a list, each once; a picture's suffix after a name is dropped."""
-    try:
-        lines = read_lines(path)
-    except DataError as error:
-        report(DataError(str(error), "list-unreadable", [str(path)]))
-        return []
-    names = [line[: -len(end)] if (end := Path(line).suffix).lower() in SUFFIXES else line for line in lines]
-    if not names:
-        told = f"{path}: holds no names; expected one picture's name a line; fill it or remove it"
-        report(DataError(told, "list-unreadable", [str(path)]))
-    return list(dict.fromkeys(names))
-
-
-def _tenth_for_val(names: list[str]) -> dict[str, list[str]]:
+def tenth_for_val(names: list[str]) -> dict[str, list[str]]:
     """Splits names 9 : 1, the same way on every machine."""
     by_hash = sorted(names, key=lambda name: hashlib.sha256(name.encode()).digest())
     num_val = max(1, round(len(names) / 10)) if len(names) > 1 else 0

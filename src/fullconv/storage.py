@@ -87,10 +87,12 @@ def replaced_folder(folder: Path) -> Iterator[Path]:
         shutil.rmtree(fresh, ignore_errors=True)
         fresh.mkdir(parents=True)
         yield fresh
-        for file in fresh.iterdir():
-            with file.open("rb+") as written:
-                os.fsync(written.fileno())
-        _sync_folder(fresh)
+        for path in (*fresh.rglob("*"), fresh):
+            if path.is_dir():
+                _sync_folder(path)
+            else:
+                with path.open("rb+") as written:
+                    os.fsync(written.fileno())
         shutil.rmtree(old, ignore_errors=True)
         if folder.exists():
             folder.rename(old)

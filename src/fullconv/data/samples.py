@@ -155,8 +155,9 @@ def _sizes(
         return DataError(
             f"{path}: is {sizes}: swapped, as when {how} without the picture's EXIF orientation; rotate "
             f"{'the mask' if 'mask' in how else 'it'} or remove the orientation tag of {sample.picture}",
-            "mask-turned",
+            "mask-turned" if "mask" in how else "extra-size",
         )
     return DataError(
-        f"{path}: is {sizes}; expected equal sizes; export it at the size of {sample.picture}", "mask-size"
+        f"{path}: is {sizes}; expected equal sizes; export it at the size of {sample.picture}",
+        "mask-size" if "mask" in how else "extra-size",
     )

@@ -57,7 +57,8 @@ def _of_one(
     found = []
     first_alone = [file for file, counts in masks if counts.keys() == {0, IGNORE_INDEX}]
     if labels.num_classes == 2 and present == [0] and first_alone:
-        places = [Place(file, "holds 0 and 255, and no mask holds 1") for file in first_alone]
+        binary = [file for file, counts in masks if IGNORE_INDEX in counts]
+        places = [Place(file, "holds 0 and 255, and no mask holds 1") for file in binary]
         return [finding("mask-binary", places, detail=what)]
     if labels.num_classes > 1 and len(present) == 1:
         name = labels.names[present[0]]

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from fullconv.data.doctor.examination import Examined
-from fullconv.data.doctor.fingerprints import MIRROR, near_pairs
 from fullconv.data.doctor.findings import Finding, Place, by_code
+from fullconv.data.doctor.fingerprints import MIRROR, near_pairs
 from fullconv.data.doctor.split_checks import Splits
 from fullconv.data.doctor.survey import is_learnt, is_measured
 

@@ -38,7 +38,7 @@ def _refused(examined: Sequence[Examined], labels: LabelSet) -> list[Finding]:
     for refusal in refusals(examined, labels):
         places[refusal.code].append(Place(str(examined[refusal.index].sample.mask), refusal.note))
         fixable[refusal.code] |= refusal.fixable
-    worst = {code: "ruins" for code in places}
+    worst = dict.fromkeys(places, "ruins")
     for each in examined:
         if each.mask and each.mask.between >= BETWEEN:
             note = f"{each.mask.between:.0%} of the steps between distant ids go over one pixel in between"

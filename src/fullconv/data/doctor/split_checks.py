@@ -9,13 +9,16 @@ import numpy as np
 
 from fullconv.data.doctor.counted import counted_findings, total_of
 from fullconv.data.doctor.examination import Examined
-from fullconv.data.doctor.fingerprints import distances
 from fullconv.data.doctor.findings import Finding, Place, finding
+from fullconv.data.doctor.fingerprints import distances
 from fullconv.data.doctor.survey import is_learnt, is_measured
 from fullconv.labels import IGNORE_INDEX, Head, LabelSet
 
 RARE = 0.001
 """A class of fewer of the labelled pixels in training is rare."""
+
+STRAY = 0.01
+"""Classes that are in no more of a split's masks came there by chance."""
 
 ALIKE = 80
 """Neighbouring frames of a sequence differ in fewer of 256 bits, by the median; unrelated pictures in 128, hardly ever in 80."""
@@ -42,8 +45,8 @@ def split_findings(
     found = []
     if learnt:
         own = counted_findings([examined[index] for index in learnt], labels, heads)
-        found += [each for each in own if each.code == "one-class"]
-        found += _classes(examined, learnt, measured, labels)
+        one_class = [each for each in own if each.code == "one-class"]
+        found += one_class or _classes(examined, learnt, measured, labels)
     return found + _sequences(examined, learnt, measured)
 
 
@@ -70,8 +73,9 @@ def _classes(
                 for index in members
                 if (examined[index].counts[0] or {}).keys() & (asked - there)
             ]
+            severity = "harms" if len(places) > STRAY * len(members) else "information"
             detail = f"{names(asked - there)}, in {split}"
-            found.append(finding("class-unlearnt", places, detail=detail))
+            found.append(finding("class-unlearnt", places, detail=detail, severity=severity))
         if asked and there - asked:
             found.append(finding("class-unmeasured", [], detail=f"{names(there - asked)}, not in {split}"))
     labelled = sum(count for index, count in totals.items() if index != IGNORE_INDEX)

@@ -5,6 +5,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from fullconv.data.classes import CLASS_LISTS, UNKNOWN, existing, read_lines
 from fullconv.data.contents import Dataset
 from fullconv.data.dataset import IN_FOLDERS, detected, open_dataset, split_name
@@ -13,43 +15,43 @@ from fullconv.data.doctor.kinds import KINDS
 from fullconv.data.files import files_by_key
 from fullconv.data.layouts.folders import Place as Folders
 from fullconv.data.layouts.folders import find_place, read_folders
+from fullconv.data.pictures import read_picture
 from fullconv.data.samples import Sample
 from fullconv.errors import DataError, InputError
 from fullconv.labels import VOC
 
-NOT_TAKEN = frozenset(
-    (
-        ".jfif",
-        ".heic",
-        ".heif",
-        ".avif",
-        ".jp2",
-        ".jxl",
-        ".raw",
-        ".dng",
-        ".cr2",
-        ".nef",
-        ".arw",
-        ".psd",
-        ".xcf",
-        ".svg",
-    )
-    + (
-        ".pdf",
-        ".eps",
-        ".tga",
-        ".exr",
-        ".hdr",
-        ".npy",
-        ".npz",
-        ".mat",
-        ".mp4",
-        ".mov",
-        ".avi",
-        ".webm",
-        ".mkv",
-    )
+_PICTURES = (
+    ".jfif",
+    ".heic",
+    ".heif",
+    ".avif",
+    ".jp2",
+    ".jxl",
+    ".raw",
+    ".dng",
+    ".cr2",
+    ".nef",
+    ".arw",
+    ".psd",
+    ".xcf",
 )
+_OTHERS = (
+    ".svg",
+    ".pdf",
+    ".eps",
+    ".tga",
+    ".exr",
+    ".hdr",
+    ".npy",
+    ".npz",
+    ".mat",
+    ".mp4",
+    ".mov",
+    ".avi",
+    ".webm",
+    ".mkv",
+)
+NOT_TAKEN = frozenset((*_PICTURES, *_OTHERS))
 """What looks like a picture, and is not read, by its suffix."""
 
 
@@ -92,7 +94,7 @@ def survey(folder: Path | str) -> Survey:
     place = find_place(path) if dataset and (dataset.layout_name or "flat") in IN_FOLDERS else None
     findings = _of_faults(faults)
     if dataset is not None:
-        findings += _of_splits(dataset)
+        findings += _of_splits(dataset, place)
     if dataset is not None and place is not None:
         findings += _of_files(dataset, place)
     return Survey(path, dataset, tuple(findings), place, _inferred(path, dataset, place))
@@ -123,17 +125,37 @@ def _of_faults(faults: Iterable[InputError]) -> list[Finding]:
         if code in ("", "mask-jpeg", "empty-file", "too-large", "unreadable", "mask-ids"):
             continue
         file, _, text = str(error).partition(": ")
+        if code == "name-doubled":
+            places.setdefault(code, []).append(_doubled(*error.files))
+            continue
         notes = {} if len(error.files) > 1 else {file: text}
         places.setdefault(code, []).extend(
             Place(each, notes.get(each, "" if len(error.files) > 1 else text))
             for each in error.files or [file]
         )
-    return [finding(code, found) for code, found in places.items()]
+    return [
+        finding(code, found, fixable=None if code != "name-doubled" else any(place.beside for place in found))
+        for code, found in places.items()
+    ]
 
 
-def _of_splits(dataset: Dataset) -> list[Finding]:
+def _doubled(file: str, other: str) -> Place:
+    """Two files of one name; where they hold the same pixels, the second is named as `beside`."""
+    try:
+        same = np.array_equal(read_picture(file), read_picture(other))
+    except InputError:
+        same = False
+    words = "holds the same pixels as" if same else "has the name of, and other pixels than,"
+    return Place(file, f"{words} {other}", other if same else "")
+
+
+def _of_splits(dataset: Dataset, place: Folders | None) -> list[Finding]:
     found = []
-    missing = [split for split in ("train", "val") if split not in dataset.splits]
+    there = {
+        *dataset.splits,
+        *(place.lists if place else ()),
+    }  # a list that cannot be read is told of already
+    missing = [split for split in ("train", "val") if split not in there]
     if missing and dataset.splits:
         found.append(finding("split-missing", [], detail=" and ".join(missing)))
     measured = {

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -100,12 +100,12 @@ def _counted(examined: list[Examined], surveyed: Survey) -> list[Finding]:
 
 
 def _once(findings: list[Finding]) -> list[Finding]:
-    """Without a second finding of a code on the same files."""
-    seen: set[tuple[str, str, tuple[str, ...]]] = set()
-    kept = []
-    for each in findings:
-        key = each.code, each.title, tuple(place.file for place in each.places)
-        if key not in seen:
-            seen.add(key)
-            kept.append(each)
-    return kept
+    """One finding of each code and title, with the places of all, of the worst severity."""
+    together: dict[tuple[str, str], Finding] = {}
+    for each in worst_first(findings):
+        first = together.setdefault((each.code, each.title), each)
+        if first is not each:
+            places = tuple(dict.fromkeys(first.places + each.places))
+            fixable = first.fixable or each.fixable
+            together[each.code, each.title] = replace(first, places=places, fixable=fixable)
+    return list(together.values())

@@ -60,7 +60,7 @@ def _turned(examined: Sequence[Examined]) -> list[Finding]:
     found = [
         Place(
             str(each.sample.mask),
-            f"its outlines lie on edges {each.mask.turned_fit / each.mask.fit:.1f} times better if it is turned as the picture is",
+            f"fits the picture's edges {each.mask.turned_fit / each.mask.fit:.1f} times better if it is turned like it",
         )
         for each in examined
         if each.mask

@@ -75,7 +75,7 @@ def _refused_as(each: Examined) -> str:
 def _two_shades(each: Examined) -> np.ndarray | None:
     """Dark as 0 and light as 1."""
     mask = each.sample.mask
-    return None if isinstance(mask, MaskSource) else np.uint8(read_brightness(mask) >= MIDDLE)
+    return None if isinstance(mask, MaskSource) else (read_brightness(mask) >= MIDDLE).astype(np.uint8)
 
 
 def _one_less(stored: np.ndarray, labels: LabelSet) -> np.ndarray:
@@ -90,7 +90,7 @@ def _scaled(label_map: np.ndarray, size_hw: tuple[int, int]) -> np.ndarray | Non
     rows, columns = size_hw[0] / label_map.shape[0], size_hw[1] / label_map.shape[1]
     if abs(rows / columns - 1) > SAME_SHAPE:
         return None
-    return np.asarray(Image.fromarray(label_map).resize(size_hw[::-1], Image.Resampling.NEAREST))
+    return np.asarray(Image.fromarray(label_map).resize((size_hw[1], size_hw[0]), Image.Resampling.NEAREST))
 
 
 def write_mended(path: Path, label_map: np.ndarray, sample: Sample, labels: LabelSet) -> None:

@@ -196,14 +196,17 @@ def _plan_finding(plan: _Plan, finding: Finding, diagnosis: Diagnosis, place: Pl
         plan.did(code, where.file)
 
 
-def _leave_out(plan: _Plan, file: str, indices: Iterable[int], diagnosis: Diagnosis, place: Place) -> None:
+def _leave_out(plan: _Plan, file: str, indices: list[int], diagnosis: Diagnosis, place: Place) -> None:
     """Takes a file, and all samples that use it, out of the data set."""
     plan.dropped.add(Path(file))
     key = Path(file).with_suffix("")
     names = {key.name}
-    for folder in (place.pictures, place.masks):
+    for folder, other in ((place.pictures, place.masks), (place.masks, place.pictures)):
         if key.is_relative_to(folder):
             names.add(key.relative_to(folder).as_posix())
+            if not indices:  # no sample could be made of it: its partner would be left alone
+                partner = other / key.relative_to(folder)
+                plan.dropped |= {path for path in partner.parent.glob("*") if path.with_suffix("") == partner}
     for index in indices:
         sample = diagnosis.examined[index].sample
         names.add(sample.name)

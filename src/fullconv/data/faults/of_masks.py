@@ -68,10 +68,10 @@ def mask_jpeg(ground: Ground, names: list[str]) -> None:
     """Masks that are JPEGs, and one that was, saved as PNG afterwards."""
     for name in names[:2]:
         path = ground.mask(name)
-        save_jpeg(path.with_suffix(".jpg"), painted(ground.label_map(name)), quality=95)
+        save_jpeg(path.with_suffix(".jpg"), painted(ground.label_map(name)), subsampling=0)
         path.unlink()
     spoilt = ground.mask(names[2]).with_suffix(".jpg")
-    save_jpeg(spoilt, painted(ground.label_map(names[2])), quality=95)
+    save_jpeg(spoilt, painted(ground.label_map(names[2])), subsampling=0)
     Image.open(spoilt).save(ground.mask(names[2]))
     spoilt.unlink()
 

@@ -92,22 +92,22 @@ def class_absent(ground: Ground, names: list[str]) -> None:
 
 def sequence_shared(ground: Ground, names: list[str]) -> None:
     """A film, of which the beginning is in train and the end in val."""
-    _film(ground, {"train": range(6), "val": range(8, 14)})
+    _film(ground, {"train": range(8), "val": range(14, 22)})
 
 
 def one_sequence(ground: Ground, names: list[str]) -> None:
     """Val is nothing but one film."""
     ground.list("val").write_text("")
-    _film(ground, {"val": range(6)})
+    _film(ground, {"val": range(8)})
 
 
 def _film(ground: Ground, frames: dict[str, range]) -> None:
     """The view wanders over a wide scene; frames far from each other do not look alike."""
     height, width = ground.label_map(ground.train[0]).shape
-    picture, label_map = draw_scene(0, 30_000_000, (height, 6 * width))
+    picture, label_map = draw_scene(0, 30_000_000, (height, 2 * width))
     for split, numbers in frames.items():
         for number in numbers:
-            name, left = f"walk_{number:04d}", number * width // 6
+            name, left = f"walk_{number:04d}", number * width // 64
             ground.add(split, name)
             save_jpeg(ground.picture(name), picture[:, left : left + width].copy())
             save_ids(ground.mask(name), label_map[:, left : left + width].copy())

@@ -185,7 +185,8 @@ def finding_lines(finding: "Finding", data: str) -> list[str]:
         f"[dim]{finding.code}[/dim]"
     ]
     lines += [
-        f"{indent}{escape(place.file)}[dim]{'  ' + escape(place.note) if place.note else ''}[/dim]"
+        f"{indent}{escape(within(place.file, data))}"
+        f"[dim]{'  ' + escape(within(place.note, data)) if place.note else ''}[/dim]"
         for place in finding.places[:FIRST_FILES]
     ]
     if len(finding.places) > FIRST_FILES:
@@ -193,6 +194,11 @@ def finding_lines(finding: "Finding", data: str) -> list[str]:
     lines.append(f"{indent}{escape(finding.consequence)}")
     lines.append(f"{indent}-> {escape(finding.remedy)}{escape(fix_words(finding, data))}")
     return lines
+
+
+def within(text: str, data: str) -> str:
+    """The text with the paths in it as they are in the data set's folder."""
+    return text.replace(f"{data.rstrip('/')}/", "")
 
 
 def fix_words(finding: "Finding", data: str) -> str:

@@ -258,12 +258,13 @@ def _ids_of_colors(picture: np.ndarray, labels: LabelSet, path: Path | str | Pac
     color = (code >> 16, code >> 8 & 255, code & 255)
     distances = ((np.array(labels.colors) - color) ** 2).sum(1)
     nearest = int(distances.argmin())
+    apart = max(abs(own - other) for own, other in zip(color, labels.colors[nearest], strict=True))
     also = f" (and {len(unknown) - 1} more such colours)" if len(unknown) > 1 else ""
     remedy = "mend the mask or add the colour under classes: in dataset.yaml"
     if (red == green).all() and (green == blue).all():
         remedy = "if the grey values are class ids, save the mask with one channel instead of three"
     raise DataError(
         f"{path}: colour {color} on {counts.max()} pixels{also} belongs to no class; "
-        f"the nearest is {labels.names[nearest]!r} {labels.colors[nearest]}; {remedy}",
+        f"the nearest is {labels.names[nearest]!r} {labels.colors[nearest]}, {apart} steps away; {remedy}",
         "mask-colours",
     )

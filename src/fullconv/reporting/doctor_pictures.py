@@ -23,7 +23,7 @@ from fullconv.labels import IGNORE_INDEX, LabelSet
 Painter = Callable[[Examined], tuple[np.ndarray, np.ndarray, np.ndarray] | None]
 """What a model says of a sample: its truth, the prediction, and where the two differ with confidence."""
 
-HEIGHT, WIDEST = 200, 300
+HEIGHT, WIDEST = 176, 264
 """Of one picture in the page."""
 
 GAP = 3
@@ -60,8 +60,9 @@ def draw_place(
     """A drawing of a finding's file; None where there is nothing to show."""
     dataset = diagnosis.survey.dataset
     each = next((each for each in diagnosis.examined if place.file in _files(each)), None)
-    if each is None or dataset is None:
-        return None
+    if each is None or dataset is None:  # it has no partner
+        alone = _attempt(lambda: read_picture(place.file))
+        return None if alone is None else _as_jpeg(_in_a_row([Image.fromarray(alone)]))
     picture = _attempt(lambda: read_picture(each.sample.picture))
     if finding.code == "model-disagrees" and painter is not None:
         said = painter(each)

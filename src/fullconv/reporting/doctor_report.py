@@ -48,8 +48,9 @@ def _render(diagnosis: Diagnosis, painter: Painter | None) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["count"] = lambda number: f"{number:,}"
     dataset, data = diagnosis.survey.dataset, str(diagnosis.survey.folder)
+    environment.filters["count"] = lambda number: f"{number:,}"
+    environment.filters["within"] = lambda text: text.replace(f"{data}/", "")
     return environment.get_template("doctor.html.j2").render(
         name=dataset.name if dataset else diagnosis.survey.folder.name,
         data=data,

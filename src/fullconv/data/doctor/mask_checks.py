@@ -99,14 +99,23 @@ def _palettes(examined: Sequence[Examined], labels: LabelSet) -> list[Finding]:
 
 
 def _placement(examined: Sequence[Examined]) -> list[Finding]:
-    fits = [(each, each.mask.fit) for each in examined if each.mask and each.mask.fit is not None]
+    fits = [
+        (each, each.mask.fit)
+        for each in examined
+        if each.mask and each.mask.fit is not None and not _is_blank(each)
+    ]
     poor = sorted(((fit, each) for each, fit in fits if fit < POOR), key=lambda pair: pair[0])
     places = [
-        Place(str(each.sample.mask), f"edges {fit:.2f} times as strong as beside") for fit, each in poor
+        Place(str(each.sample.mask), f"edges under its outlines are {fit:.2f} times as strong as beside them")
+        for fit, each in poor
     ]
     if len(poor) >= max(FEWEST_POOR, POOR_SHARE * len(fits)):
         return [finding("misplaced", places, detail=f"{len(poor)} of {len(fits)}")]
     return [finding("fits-poorly", places)] if places else []
+
+
+def _is_blank(each: Examined) -> bool:
+    return each.picture is None or each.picture.blank
 
 
 def _constant(examined: Sequence[Examined], labels: LabelSet) -> list[Finding]:

@@ -95,7 +95,8 @@ def _each(
     usual: dict[str, Counter[tuple[str, bool]]] = {}
     palettes = len({each.mask_header.palette for each in examined if each.mask_header}) > 1
     for index, fault in refused:
-        note = fault.text.partition(": ")[2].partition("; ")[0]
+        clauses = fault.text.partition(": ")[2].split("; ")
+        note = "; ".join(clauses[: 2 if fault.code == "mask-colours" else 1])  # the nearest class too
         seen[fault.code] += 1
         if seen[fault.code] <= DEEPLY:
             code, fixable = _why(examined[index], fault, labels, palettes)

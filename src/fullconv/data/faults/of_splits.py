@@ -47,14 +47,16 @@ def near_same_across(ground: Ground, names: list[str]) -> None:
 
 def same_within(ground: Ground, names: list[str]) -> None:
     """A picture is in train twice."""
-    ground.add("train", "again", ground.picture(names[0]), ground.mask(names[0]))
+    ground.add("train", f"{names[0]}_again", ground.picture(names[0]), ground.mask(names[0]))
 
 
 def contradictory(ground: Ground, names: list[str]) -> None:
     """A picture is in train twice, and the second time somebody else drew the mask."""
-    ground.add("train", "again", ground.picture(names[0]))
+    ground.add("train", f"{names[0]}_again", ground.picture(names[0]))
     label_map = ground.label_map(names[0])
-    save_ids(ground.mask("again"), np.where(label_map == IGNORE_INDEX, 0, label_map).astype(np.uint8))
+    save_ids(
+        ground.mask(f"{names[0]}_again"), np.where(label_map == IGNORE_INDEX, 0, label_map).astype(np.uint8)
+    )
 
 
 def class_unlearnt(ground: Ground, names: list[str]) -> None:

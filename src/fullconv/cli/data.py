@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from fullconv.cli.data_check import check
+from fullconv.cli.data_describe import describe
 from fullconv.data.doctor.kinds import KINDS
 
 
@@ -14,6 +15,7 @@ def data() -> None:
 
 
 data.add_command(check)
+data.add_command(describe)
 
 
 SAMPLE_HELP = f"""Write the sample set, small drawn scenes in VOCdevkit layout, to DST.

@@ -68,7 +68,8 @@ def check_samples(
     """
     summary, faults = examine_samples(samples, labels, progress, heads, learnt=learnt)
     if faults:
-        raise DataError(faults[0] if len(faults) == 1 else f"{faults[0]} (and {len(faults) - 1} more)")
+        told = faults[0] if len(faults) == 1 else f"{faults[0]} (and {len(faults) - 1} more)"
+        raise DataError(told, "faulty")
     return summary
 
 

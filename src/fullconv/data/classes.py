@@ -220,9 +220,17 @@ def existing(folders: Iterable[Path], names: Sequence[str]) -> Iterator[Path]:
 
 def read_class_list(path: Path) -> LabelSet:
     """Reads one class name a line, in id order; the line `__ignore__` that labelme writes is none."""
-    names = [line.strip() for line in read_lines(path) if line.strip() != "__ignore__"]
+    return named_labels([line for line in read_lines(path) if line != "__ignore__"], path)
+
+
+def named_labels(names: Sequence[str], path: Path) -> LabelSet:
+    """The classes of these names, in id order.
+
+    Raises:
+        DataError: naming the file, where there are none, or two are the same.
+    """
     try:
-        return LabelSet.from_names(names)
+        return LabelSet.from_names(tuple(names))
     except DataError as error:
         raise DataError(f"{path}: {error}") from None
 

@@ -59,11 +59,11 @@ LAYOUTS: tuple[Layout, ...] = (
     camvid,
     camvid32,
     camvid11,
-    arrow,
-    parquet,
     voc,
     twin,
     flat,
+    arrow,
+    parquet,
 )
 """In the order in which they are looked for: who looks like two of them is taken for the first."""
 
@@ -86,14 +86,17 @@ def open_dataset(folder: Path | str, layout: str | None = None) -> Dataset:
         UnknownNameError: there is no layout of that name.
     """
     named, folder = split_name(folder)
+    name = layout or named
+    found = None if name is None else _by_name(name)
     if not folder.exists():
         raise DataError(f"{folder}: no such folder; expected a data set; check the path")
     if not folder.is_dir():
         raise DataError(f"{folder}: is a file; expected a data set's folder; unpack it first")
-    name = layout or named
-    if name is None and (described := find_description(folder)):
-        name = described[1].layout
-    found = detected(folder) if name is None else _by_name(name)
+    described = find_description(folder)
+    if found is None and described is not None and described[1].layout is not None:
+        found = _by_name(described[1].layout)
+    if found is None:
+        found = detected(folder)
     dataset = replace(found.read(folder), layout_name=found.NAME)
     described = find_description(dataset.root, folder)
     return dataset if described is None else _described(dataset, *described)

@@ -1,6 +1,7 @@
 """A training run: what it works with, how it starts, and how it is reopened."""
 
 import os
+import shlex
 import time
 from collections.abc import Callable, Generator
 from contextlib import ExitStack
@@ -18,7 +19,7 @@ from fullconv.data.dataset import Dataset, open_dataset
 from fullconv.data.loading import steps_per_epoch
 from fullconv.data.samples import Sample
 from fullconv.devices import Precision, keep_freed_memory, pick_precision
-from fullconv.errors import ConfigError
+from fullconv.errors import ConfigError, DataError
 from fullconv.labels import head_sizes
 from fullconv.models.build import MODELS, preprocessing_for
 from fullconv.preprocessing import Preprocessing
@@ -258,7 +259,20 @@ def checked_data(config: TrainConfig) -> Generator[Event, None, tuple[Dataset, D
 
     Yields:
         A "check" record and "warning" records.
+
+    Raises:
+        DataError: what would ruin the run; with the command that tells all of it.
     """
+    try:
+        return (yield from _checked_data(config))
+    except DataError as error:
+        if not error.code:
+            raise
+        command = f"fullconv data check {shlex.quote(str(config.data))}"
+        raise DataError(f"{error}; '{command}' tells all, and mends what it can", error.code) from None
+
+
+def _checked_data(config: TrainConfig) -> Generator[Event, None, tuple[Dataset, DataSummary]]:
     dataset = open_dataset(config.data)
     if config.min_size is not None:
         dataset = dataset.at_least(config.min_size)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fullconv.data.classes import CLASS_LISTS, UNKNOWN, existing, read_lines
+from fullconv.data.classes import CLASS_LISTS, UNKNOWN, existing, find_description, read_lines
 from fullconv.data.contents import Dataset
 from fullconv.data.dataset import IN_FOLDERS, detected, open_dataset, split_name
 from fullconv.data.doctor.findings import Finding, Place, finding
@@ -101,9 +101,14 @@ def survey(folder: Path | str) -> Survey:
 
 
 def _layout_of(folder: Path) -> str:
-    """The name of the layout that a folder looks like; of one of two folders where its dataset.yaml is broken too."""
+    """The name of the layout that a folder's dataset.yaml says, or that it looks like; "" where there is none."""
     try:
-        return detected(folder).NAME
+        described = find_description(folder)
+        said = described[1].layout if described else None
+    except DataError:  # broken: that is told elsewhere
+        said = None
+    try:
+        return said or detected(folder).NAME
     except (InputError, OSError):
         return ""
 

@@ -14,7 +14,14 @@ from typing import Any
 import yaml
 
 from fullconv.data.binary import BINARY, BINARY_NOTE, BINARY_SHADES, are_binary
-from fullconv.data.classes import CLASS_LISTS, existing, find_description, infer_labels, read_class_list
+from fullconv.data.classes import (
+    CLASS_LISTS,
+    existing,
+    find_description,
+    infer_labels,
+    named_labels,
+    read_class_list,
+)
 from fullconv.data.contents import Dataset
 from fullconv.data.layouts.folders import tenth_for_val
 from fullconv.data.samples import Sample
@@ -151,11 +158,7 @@ def _from_id2label(content: Any, path: Path) -> LabelSet | None:
     by_id = {index: name for index, name in by_id.items() if 0 <= index < IGNORE_INDEX}
     if len(by_id) < 2:
         return None
-    names = [by_id.get(index, f"class_{index}") for index in range(max(by_id) + 1)]
-    try:
-        return LabelSet.from_names(names)
-    except DataError as error:
-        raise DataError(f"{path}: {error}") from None
+    return named_labels([by_id.get(index, f"class_{index}") for index in range(max(by_id) + 1)], path)
 
 
 def _class_names(content: Any, column: str, depth: int = 0) -> Iterator[list[str]]:

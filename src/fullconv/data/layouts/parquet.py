@@ -159,8 +159,17 @@ def _opened(path: Path, metadata: Any = None) -> Any:
     return _parquet().ParquetFile(path, metadata=metadata, pre_buffer=False, buffer_size=2**16)
 
 
+Stamp = tuple[int, int]
+
+
+def _stamp(path: Path) -> Stamp:
+    """Length and time of a file, so that what is kept of it ends with it."""
+    about = path.stat()
+    return about.st_size, about.st_mtime_ns
+
+
 @lru_cache(maxsize=256)
-def _metadata(path: Path) -> Any:
+def _metadata(path: Path, stamp: Stamp) -> Any:
     return _opened(path).metadata
 
 
@@ -183,7 +192,8 @@ def _head(path: Path) -> tuple[Any, list[int], list[str | None]]:
 
 def _checked(path: Path) -> Any:
     """The metadata, once its sizes have been held against the file's."""
-    metadata, size = _metadata(path), path.stat().st_size
+    size, time = _stamp(path)
+    metadata = _metadata(path, (size, time))
     for group in range(metadata.num_row_groups):
         about = metadata.row_group(group)
         columns = [about.column(index) for index in range(about.num_columns)]
@@ -194,7 +204,8 @@ def _checked(path: Path) -> Any:
 
 
 def _content(cell: Cell) -> bytes | None:
-    about = _checked(cell.path).row_group(cell.group)
+    metadata = _checked(cell.path)
+    about = metadata.row_group(cell.group)
     name = f"{cell.column}.bytes"
     length = next(
         about.column(index).total_uncompressed_size
@@ -202,9 +213,9 @@ def _content(cell: Cell) -> bytes | None:
         if about.column(index).path_in_schema == name
     )
     if length <= MAX_GROUP:
-        value = _column(cell.path, cell.group, name)[cell.row]
+        value = _column(cell.path, _stamp(cell.path), cell.group, name)[cell.row]
     else:
-        file = _opened(cell.path, _metadata(cell.path))
+        file = _opened(cell.path, metadata)
         first, value = 0, None
         for batch in file.iter_batches(
             STREAMED_ROWS, row_groups=[cell.group], columns=[name], use_threads=False
@@ -220,6 +231,6 @@ def _content(cell: Cell) -> bytes | None:
 
 
 @lru_cache(maxsize=KEPT_GROUPS)
-def _column(path: Path, group: int, name: str) -> Any:
-    table = _opened(path, _metadata(path)).read_row_group(group, columns=[name], use_threads=False)
+def _column(path: Path, stamp: Stamp, group: int, name: str) -> Any:
+    table = _opened(path, _metadata(path, stamp)).read_row_group(group, columns=[name], use_threads=False)
     return table.column(0)

@@ -11,7 +11,7 @@ Source: Liu, Yuen & Torralba 2009; Tighe & Lazebnik 2010; the FCN authors' notes
 from dataclasses import replace
 from pathlib import Path, PureWindowsPath
 
-from fullconv.data.classes import read_lines
+from fullconv.data.classes import named_labels, read_lines
 from fullconv.data.contents import Dataset
 from fullconv.data.files import files_by_key
 from fullconv.data.layouts.pairing import first_folder, no_such_layout, paired
@@ -61,7 +61,7 @@ def read(folder: Path) -> Dataset:
     if (root / "GeoLabels").is_dir():
         heads = (GEOMETRIC,)
         splits = {split: _with_geometry(root, samples) for split, samples in splits.items()}
-    labels = LabelSet.from_names(read_mat_names(files[0], "names"))
+    labels = named_labels(read_mat_names(files[0], "names"), files[0])
     layout = f"SIFT Flow with {labels.num_classes} classes{' and geometric ones' if heads else ''}; 0 is void"
     return Dataset(folder.resolve().name, root, layout, labels, splits, heads)
 

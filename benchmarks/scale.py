@@ -54,7 +54,7 @@ def costs(num_samples: int, readers: int, window: int) -> None:
             order(5, share(later % (num_samples // batch), batch, reader, readers))
         steps.append((time.process_time() - began) / 1000 / EACH)
     print(
-        f"    start at any step, to its first sample   {statistics.median(starts):8.3f} s of processor time, nothing read or stored"
+        f"    start at any step, to its first sample   {statistics.median(starts):8.3f} s of processor time; nothing is read"
     )
     print(f"    each sample from then on                 {1e6 * statistics.median(steps):8.1f} microseconds")
     print(f"    memory of a reader, held / at its peak   {held / 2**20:8.1f} / {peak / 2**20:.1f} MiB")

@@ -14,7 +14,7 @@ The command line prints it in one line and exits with 1; a server answers with i
         └── StorageError                 the disk is full or may not be written
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from difflib import get_close_matches
 
 
@@ -23,7 +23,17 @@ class FullconvError(Exception):
 
 
 class InputError(FullconvError, ValueError):
-    """What the user gave cannot be used."""
+    """What the user gave cannot be used.
+
+    Attributes:
+        code: what a data set's fault is called by `fullconv data check`; empty for all else.
+        files: the files that have it, where the message names one of several.
+    """
+
+    def __init__(self, message: str, code: str = "", files: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.code = code
+        self.files = tuple(files)
 
 
 class ConfigError(InputError):
@@ -51,6 +61,19 @@ class PictureError(InputError):
 
 class DataError(InputError):
     """A data set is incomplete or contradicts itself."""
+
+
+Report = Callable[[InputError], None]
+"""What is done with a fault, where the others are looked for too."""
+
+
+def fail(error: FullconvError) -> None:
+    """Raises it: the `Report` of those who are content with the first fault.
+
+    Raises:
+        FullconvError: always.
+    """
+    raise error
 
 
 class RunError(FullconvError, RuntimeError):

@@ -80,9 +80,8 @@ def replaced_folder(folder: Path) -> Iterator[Path]:
     """
     fresh, old = fresh_name(folder), old_name(folder)
     try:
-        if (
-            old.exists() and not folder.exists()
-        ):  # a killed writer left the only one: it stays until another has its place
+        # What a killed writer left is the only one: it stays until another has its place.
+        if old.exists() and not folder.exists():
             old.rename(folder)
         shutil.rmtree(fresh, ignore_errors=True)
         fresh.mkdir(parents=True)
@@ -113,6 +112,7 @@ def old_name(folder: Path) -> Path:
 
 
 FEW = 100
+"""So many files are synced one by one."""
 
 
 def _sync_tree(folder: Path) -> None:

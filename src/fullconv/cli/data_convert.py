@@ -1,11 +1,15 @@
 """fullconv data convert"""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-FORMS = ("voc", "twin", "coco", "yolo", "labelme", "cvat", "labelstudio", "supervisely")
-"""The keys of `fullconv.data.convert.FORMS`, which is not imported before it is needed."""
+if TYPE_CHECKING:
+    from fullconv.data.contents import Dataset
+
+FORMS = ("voc", "twin", "coco", "yolo", "labelme", "cvat", "labelstudio", "supervisely", "webdataset")
+"""The keys of `fullconv.data.convert.FORMS`, which is not imported before it is needed, and shards."""
 
 
 @click.command()
@@ -39,6 +43,9 @@ def convert(
     if tolerance and not polygons and form != "yolo":
         raise click.UsageError("--tolerance is for polygons; add --polygons")
     dataset = open_dataset(src)
+    if form == "webdataset":
+        pack(dataset, dst, as_json)
+        return
     with progress_bar("pictures") as bar:
         task = bar.add_task("writing", total=sum(map(len, dataset.splits.values())), figures="")
         done = run_conversion(
@@ -78,3 +85,19 @@ def convert(
     )
     if lost:
         print(f"{lost:.3%} of all were void, for which {form} has no place: they are background now")
+
+
+def pack(dataset: "Dataset", dst: Path, as_json: bool) -> None:
+    """Writes shards: all heads and extra channels too, and after an interruption only what is missing."""
+    from fullconv.cli.console import print_json, progress_bar
+    from fullconv.data.shards.writing import write_shards
+
+    with progress_bar("pictures") as bar:
+        task = bar.add_task("packing", total=sum(map(len, dataset.splits.values())), figures="")
+        splits = write_shards(
+            dataset, dst, seen=lambda done, total: bar.update(task, completed=done, total=total)
+        )
+    if as_json:
+        print_json({"data": str(dst), "form": "webdataset", "splits": splits})
+    else:
+        print(f"{dst}: {', '.join(f'{count} {split}' for split, count in splits.items())} as webdataset")

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import numpy as np
 
-from fullconv.data.check import MOST_UNCERTAIN, UNCERTAIN
-from fullconv.data.masks import Shades, read_brightness, read_stored
+from fullconv.data.masks import MOST_UNCERTAIN, UNCERTAIN, Shades, read_brightness, read_stored
 from fullconv.data.pictures import open_file, open_header
 from fullconv.data.sources import MaskFile, MaskSource, Packed
+from fullconv.errors import InputError, Report, fail
 from fullconv.labels import LabelSet
 
 BINARY = LabelSet(("background", "foreground"), ((0, 0, 0), (255, 255, 255)))
@@ -23,19 +23,35 @@ BINARY_SHADES = Shades(dark=0, light=1)
 BINARY_NOTE = "black and white masks are background and foreground"
 
 
-def are_binary(masks: Sequence[MaskFile]) -> bool:
+def are_binary(masks: Sequence[MaskFile], report: Report = fail) -> bool:
     """Whether each mask holds only 0 and 255, or is a JPEG of black and white, and both occur.
 
     Stops at the first mask that is not so; of most sets it reads one.
 
+    Args:
+        masks: all there are.
+        report: told of those that cannot be read; the others decide.
+
     Raises:
-        PictureError: a file cannot be read.
+        PictureError: as `report` does.
     """
     files = [mask for mask in masks if not isinstance(mask, MaskSource)]
-    if len(files) < len(masks) or not files or _shades(files[0]) is None:
+
+    def shades(path: Path | Packed) -> frozenset[int] | InputError | None:
+        try:
+            return _shades(path)
+        except InputError as error:
+            return error
+
+    if len(files) < len(masks) or not files or shades(files[0]) is None:
         return False
+    found = []
     with ThreadPoolExecutor() as pool:
-        found = list(pool.map(_shades, files))
+        for shade in pool.map(shades, files):
+            if isinstance(shade, InputError):
+                report(shade)
+            else:
+                found.append(shade)
     return None not in found and set().union(*filter(None, found)) == {0, 255}
 
 

@@ -20,11 +20,14 @@ from pydantic import (
 from fullconv.data.extra import ExtraFormat
 from fullconv.data.masks import Shades, read_stored
 from fullconv.data.sources import MaskFile, MaskSource
-from fullconv.errors import DataError
+from fullconv.errors import DataError, InputError, Report, fail
 from fullconv.labels import IGNORE_INDEX, Color, Head, LabelSet, voc_color
 
 CLASS_LISTS = ("classes.txt", "class_names.txt", "labels.txt")
 """Text files with one class name a line, in id order, are taken by these names."""
+
+UNKNOWN = LabelSet.from_names([f"class_{index}" for index in range(IGNORE_INDEX)])
+"""The classes of masks of which nothing is known."""
 
 EXAMPLE = "classes: [{name: background, color: [0, 0, 0]}, {name: road, color: [128, 64, 128]}]"
 
@@ -241,31 +244,45 @@ def read_lines(path: Path) -> list[str]:
     return [line.strip() for line in lines if line.strip()]
 
 
-def infer_labels(masks: Sequence[MaskFile]) -> LabelSet:
+def infer_labels(masks: Sequence[MaskFile], report: Report = fail) -> LabelSet:
     """The classes 0..highest id of a set of masks, named class_0, class_1, ...; a palette's colours are kept.
 
     Reads every mask: a class may be in one of them only.
 
+    Args:
+        masks: all there are.
+        report: told of masks that cannot be read, are colour-coded, hold ids above 255 or, all of them, id 0 alone. The
+            classes are then those of the others: two at least, or `UNKNOWN` without others.
+
     Raises:
-        DataError: the masks are colour-coded, or hold fewer than two classes or more than 255.
+        DataError: as `report` does.
     """
-    highest, colors = 0, {}
+    highest, colors, sound, void = 0, {}, [], False
     with ThreadPoolExecutor() as pool:
-        for path, (found, palette) in zip(masks, pool.map(_stored_ids, masks), strict=True):
+        for path, stored in zip(masks, pool.map(_stored_ids, masks), strict=True):
+            if isinstance(stored, InputError):
+                report(stored)
+                continue
+            found, palette = stored
             ids = [index for index in found if index != IGNORE_INDEX]
-            highest = max(highest, *ids, 0)
-            if highest > IGNORE_INDEX:
-                raise DataError(
-                    f"{path}: holds id {highest}; expected 0..255; merge classes or mend the mask"
-                )
+            if max(ids, default=0) > IGNORE_INDEX:
+                told = f"{path}: holds id {max(ids)}; expected 0..255; merge classes or mend the mask"
+                report(DataError(told, "mask-ids", [str(path)]))
+                continue
+            sound.append(path)
+            highest, void = max(highest, *ids, 0), void or IGNORE_INDEX in found
             if palette is not None:
                 colors = {index: tuple(palette[index].tolist()) for index in ids} | colors
+    if not sound:
+        return UNKNOWN
     if highest == 0:
-        first = masks[0] if isinstance(masks[0], Path) else masks[0].path
-        raise DataError(
+        first = sound[0] if isinstance(sound[0], Path) else sound[0].path
+        told = (
             f"{first.parent}: its masks hold id 0 alone (255 is void); expected at least two classes; "
             "a mask of two classes holds 0 and 1, not 0 and 255"
         )
+        report(DataError(told, "mask-binary" if void else "one-class", [str(path) for path in sound]))
+        highest = 1
     names = tuple(f"class_{index}" for index in range(highest + 1))
     picked: list[Color] = [colors.get(index, voc_color(index)) for index in range(highest + 1)]
     if len(set(picked)) < len(picked):
@@ -273,13 +290,19 @@ def infer_labels(masks: Sequence[MaskFile]) -> LabelSet:
     return LabelSet(names, tuple(picked))
 
 
-def _stored_ids(path: MaskFile) -> tuple[list[int], np.ndarray | None]:
+def _stored_ids(path: MaskFile) -> tuple[list[int], np.ndarray | None] | InputError:
     if isinstance(path, MaskSource):
-        raise DataError(f"{path}: nothing names its classes; expected a dataset.yaml, for example: {EXAMPLE}")
-    pixels, palette = read_stored(path)
+        told = f"{path}: nothing names its classes; expected a dataset.yaml, for example: {EXAMPLE}"
+        return DataError(told, "no-classes", [str(path)])
+    try:
+        pixels, palette = read_stored(path)
+    except InputError as error:
+        return error
     if pixels.ndim == 3:
-        raise DataError(
+        return DataError(
             f"{path}: is colour-coded, and nothing says which colour is which class; expected a dataset.yaml "
-            f"in the data set's folder, for example: {EXAMPLE}"
+            f"in the data set's folder, for example: {EXAMPLE}",
+            "no-classes",
+            [str(path)],
         )
     return np.flatnonzero(np.bincount(pixels.ravel())).tolist(), palette

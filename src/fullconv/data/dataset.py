@@ -114,7 +114,7 @@ def open_dataset(folder: Path | str, layout: str | None = None) -> Dataset:
     if found is None and described is not None and described[1].layout is not None:
         found = _by_name(described[1].layout)
     if found is None:
-        found = _detected(folder)
+        found = detected(folder)
     dataset = replace(found.read(folder), layout_name=found.NAME)
     described = find_description(dataset.root, folder)
     return dataset if described is None else _described(dataset, *described)
@@ -135,7 +135,7 @@ def _by_name(name: str) -> Layout:
     return by_name[name]
 
 
-def _detected(folder: Path) -> Layout:
+def detected(folder: Path) -> Layout:
     for layout in LAYOUTS:
         if layout.detect(folder):
             return layout

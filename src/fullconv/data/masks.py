@@ -35,6 +35,12 @@ from fullconv.storage import write_atomically
 MIDDLE = 128
 """The brightness from which on a pixel of a grey mask is light."""
 
+UNCERTAIN = (64, 192)
+"""Grey from the first to before the second is neither dark nor light."""
+
+MOST_UNCERTAIN = 0.03
+"""The part of a grey mask's pixels that may be so; JPEG's loss at outlines makes less than a thousandth."""
+
 
 @dataclass(frozen=True)
 class Shades:
@@ -64,14 +70,33 @@ def read_mask(path: MaskFile | str, labels: LabelSet, shades: Shades | None = No
         PictureError: the file cannot be read.
         DataError: it holds an id or a colour that is neither a class nor void, or it is a JPEG.
     """
-    num_classes = labels.num_classes
-    if num_classes > IGNORE_INDEX:
-        raise DataError(f"{path}: got {num_classes} classes; expected at most 255; merge some of them")
+    if labels.num_classes > IGNORE_INDEX:
+        raise DataError(f"{path}: got {labels.num_classes} classes; expected at most 255; merge some of them")
     if isinstance(path, MaskSource):
         return path.read(labels)
     if shades is not None:
         return np.where(read_brightness(path) < MIDDLE, np.uint8(shades.dark), np.uint8(shades.light))
     pixels, palette = read_stored(path)
+    return ids_of_stored(pixels, palette, labels, path)
+
+
+def ids_of_stored(
+    pixels: np.ndarray, palette: np.ndarray | None, labels: LabelSet, path: Path | str | Packed
+) -> np.ndarray:
+    """The label map that a mask file means by what it stores.
+
+    Args:
+        pixels, palette: as `read_stored` gives them.
+        labels: the classes; at most 255 of them.
+        path: what errors call the file.
+
+    Returns:
+        (H, W) uint8, ids 0..K-1 or 255.
+
+    Raises:
+        DataError: an id or a colour is neither a class nor void.
+    """
+    num_classes = labels.num_classes
     if pixels.ndim == 3:
         return _ids_of_colors(pixels, labels, path)
     counts = np.bincount(pixels.ravel())
@@ -85,7 +110,8 @@ def read_mask(path: MaskFile | str, labels: LabelSet, shades: Shades | None = No
         raise DataError(
             f"{path}: id {unknown[0]} on {counts[unknown[0]]} pixels{also} is none of the {num_classes} "
             f"classes; expected 0..{num_classes - 1}, or 255 for void; add the class to dataset.yaml "
-            "or list the id there under ignore:"
+            "or list the id there under ignore:",
+            "mask-ids",
         )
     if unknown and by_color is not None:
         ids = by_color
@@ -95,7 +121,8 @@ def read_mask(path: MaskFile | str, labels: LabelSet, shades: Shades | None = No
         name = labels.names[other] if other < num_classes else "void"
         raise DataError(
             f"{path}: id {index} has the colour of {name!r}, id {other}; expected ids and palette to agree; "
-            "correct the colours in dataset.yaml or, if the ids are wrong, save the mask as RGB"
+            "correct the colours in dataset.yaml or, if the ids are wrong, save the mask as RGB",
+            "mask-palette",
         )
     table = np.full(counts.size, IGNORE_INDEX, np.uint8)
     for index, label in ids.items():
@@ -121,7 +148,8 @@ def read_stored(path: Path | str | Packed) -> tuple[np.ndarray, np.ndarray | Non
             raise DataError(
                 f"{path}: is a JPEG, whose loss changes ids; expected PNG; export it again as PNG, or, if it "
                 "shows two classes in black and white, say which is which in dataset.yaml: "
-                "masks: {dark: NAME, light: NAME}"
+                "masks: {dark: NAME, light: NAME}",
+                "mask-jpeg",
             )
         step = _grey_step(image)
         image = load_upright(image, str(path))
@@ -243,11 +271,13 @@ def _ids_of_colors(picture: np.ndarray, labels: LabelSet, path: Path | str | Pac
     color = (code >> 16, code >> 8 & 255, code & 255)
     distances = ((np.array(labels.colors) - color) ** 2).sum(1)
     nearest = int(distances.argmin())
+    apart = max(abs(own - other) for own, other in zip(color, labels.colors[nearest], strict=True))
     also = f" (and {len(unknown) - 1} more such colours)" if len(unknown) > 1 else ""
     remedy = "mend the mask or add the colour under classes: in dataset.yaml"
     if (red == green).all() and (green == blue).all():
         remedy = "if the grey values are class ids, save the mask with one channel instead of three"
     raise DataError(
         f"{path}: colour {color} on {counts.max()} pixels{also} belongs to no class; "
-        f"the nearest is {labels.names[nearest]!r} {labels.colors[nearest]}; {remedy}"
+        f"the nearest is {labels.names[nearest]!r} {labels.colors[nearest]}, {apart} steps away; {remedy}",
+        "mask-colours",
     )

@@ -36,7 +36,7 @@ MAX_SIDE = 65_535
 BAND_ROWS = 64
 """So many rows are converted at a time, as they fit the processor's cache; whole pictures take four times as long."""
 
-_TURNS = {
+TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
     4: Image.Transpose.FLIP_TOP_BOTTOM,
@@ -185,16 +185,17 @@ def open_header(
     except Image.DecompressionBombError as error:
         found = re.search(r"(\d+) pixels", str(error))
         size = f"{int(found[1]):,}" if found else f"more than {MAX_PIXELS:,}"
-        raise PictureError(_too_many_pixels(name, size, max_pixels)) from None
+        raise PictureError(_too_many_pixels(name, size, max_pixels), "too-large") from None
     except Exception:  # a damaged header can make Pillow raise nearly any type
         raise PictureError(f"{name}: {_what_is_wrong(stream)}") from None
     width, height = image.size
     if width * height > max_pixels:
-        raise PictureError(_too_many_pixels(name, f"{width} x {height}", max_pixels))
+        raise PictureError(_too_many_pixels(name, f"{width} x {height}", max_pixels), "too-large")
     if max(width, height) > max_side:
         raise PictureError(
             f"{name}: is {width} x {height} pixels; sides of at most {max_side:,} are read; "
-            "reduce it or cut it into tiles"
+            "reduce it or cut it into tiles",
+            "too-large",
         )
     if isinstance(image, TiffImagePlugin.TiffImageFile):
         _check_tiff(image, name)
@@ -217,12 +218,12 @@ def orientation(image: Image.Image) -> int:
         value = exif.get(ExifTags.Base.Orientation, 1)
     except Exception:  # damaged metadata never stops a picture, as in browsers
         return 1
-    return value if value in _TURNS else 1
+    return value if value in TURNS else 1
 
 
 def load_upright(image: Image.Image, name: str) -> Image.Image:
     """Decodes a picture whose header has been read, and turns it upright."""
-    turn = _TURNS.get(orientation(image))
+    turn = TURNS.get(orientation(image))
     # decoding is outside the lock of quiet, so that threads decode side by side, but for large TIFFs, of which
     # Pillow warns once more
     warns = image.format == "TIFF" and 2 * image.width * image.height > MAX_PIXELS
@@ -275,10 +276,11 @@ def _check_length(stream: BinaryIO, name: str, max_bytes: int) -> None:
             f"{name}: is a pipe or a device; expected a file; save the picture first"
         ) from None
     if num_bytes == 0:
-        raise PictureError(f"{name}: is empty (0 bytes); copy or export it again")
+        raise PictureError(f"{name}: is empty (0 bytes); copy or export it again", "empty-file")
     if num_bytes > max_bytes:
         raise PictureError(
-            f"{name}: has {num_bytes:,} bytes; at most {max_bytes:,} are read; reduce it or cut it into tiles"
+            f"{name}: has {num_bytes:,} bytes; at most {max_bytes:,} are read; reduce it or cut it into tiles",
+            "too-large",
         )
 
 

@@ -13,8 +13,8 @@ import torch
 from torch import nn
 
 from fullconv.bundle import Architecture
-from fullconv.data.check import DataSummary, check_samples, quick_part
-from fullconv.data.dataset import Dataset, open_dataset
+from fullconv.data.check import DataSummary
+from fullconv.data.dataset import Dataset
 from fullconv.data.loading import steps_per_epoch
 from fullconv.data.samples import Sample
 from fullconv.devices import Precision, keep_freed_memory, pick_precision
@@ -26,6 +26,7 @@ from fullconv.preprocessing import Preprocessing
 from fullconv.storage import clean, write_text_atomically
 from fullconv.training.auxiliary import WithAuxiliary
 from fullconv.training.average import WeightAverage
+from fullconv.training.checked import checked_data
 from fullconv.training.config import TrainConfig, config_text
 from fullconv.training.environment import environment_of
 from fullconv.training.facts import check_facts, facts_of
@@ -260,37 +261,6 @@ def started(config: TrainConfig, dataset: Dataset, resume: bool) -> tuple[TrainC
         start = build_network(architecture, config, dataset.labels, dataset.heads)
     found = {"backbone_weights": start.backbone_weights, "backbone": architecture.backbone}
     return config.model_copy(update=found), architecture, start
-
-
-def checked_data(config: TrainConfig) -> Generator[Event, None, tuple[Dataset, DataSummary]]:
-    """The data set, and what the check of its training samples counted.
-
-    Yields:
-        A "check" record and "warning" records.
-    """
-    dataset = open_dataset(config.data)
-    if config.min_size is not None:
-        dataset = dataset.at_least(config.min_size)
-    train_samples, val_samples = dataset.split(config.train_split), dataset.split(config.val_split)
-    yield {"kind": "check", "samples": len(train_samples) + len(val_samples)}
-    seen = quick_part(train_samples)
-    if len(seen) < len(train_samples):
-        message = (
-            f"{len(seen):,} of {len(train_samples):,} training samples were looked at before the first step"
-        )
-        yield {"kind": "warning", "message": message}
-    summary = check_samples(seen, dataset.labels, heads=dataset.heads)
-    further = check_samples(quick_part(val_samples), dataset.labels, heads=dataset.heads)
-    known = len({sample.picture for sample in train_samples} & {sample.picture for sample in val_samples})
-    for warning in (*summary.warnings, *further.warnings):
-        yield {"kind": "warning", "message": warning}
-    if known:
-        yield {
-            "kind": "warning",
-            "message": f"{known} of {len(val_samples)} {config.val_split} pictures are in {config.train_split} too: the figures "
-            "will say how well they are remembered, not how well others are labelled",
-        }
-    return dataset, summary
 
 
 def take_folder(config: TrainConfig, resume: bool, world: World, held: ExitStack) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from fullconv.data.binary import BINARY, BINARY_NOTE, BINARY_SHADES, are_binary
 from fullconv.data.classes import (
     CLASS_LISTS,
+    UNKNOWN,
     Description,
     existing,
     find_description,
@@ -22,7 +23,7 @@ from fullconv.data.contents import Dataset
 from fullconv.data.files import files_by_key
 from fullconv.data.layouts.pairing import listed_names, missing_masks
 from fullconv.data.samples import Sample
-from fullconv.errors import DataError
+from fullconv.errors import DataError, Report, fail
 from fullconv.labels import VOC, LabelSet
 
 PICTURE_FOLDERS = ("images", "img", "pictures", "JPEGImages")
@@ -90,35 +91,46 @@ def has_trees(place: Place) -> bool:
     return bool(_subfolders(place.pictures))
 
 
-def read_folders(folder: Path) -> Dataset:
+def read_folders(folder: Path, report: Report = fail) -> Dataset:
     """Reads a data set of any of the three layouts.
 
+    Args:
+        folder: where.
+        report: told of each fault; the data set is then what is sound beside it, with `UNKNOWN` classes where they
+            cannot be known.
+
     Raises:
-        DataError: the folders or files in them are missing, or the classes cannot be known.
+        DataError: there are no such folders; and as `report` does.
     """
     place = find_place(folder)
     if place is None:
         raise DataError(f"{folder}: is no such layout; {half_found(folder)}expected {LOOKS}")
-    layout, splits = _find_splits(place)
-    described = find_description(place.root, folder)
+    layout, splits = _find_splits(place, report)
+    try:
+        described = find_description(place.root, folder)
+    except DataError as error:
+        report(DataError(str(error), "description"))
+        return Dataset(folder.resolve().name, place.root, layout, UNKNOWN, splits)
     if described is None or not described[1].classes:
-        labels, binary = _find_labels([place.root, folder], place, splits)
+        labels, binary = _find_labels([place.root, folder], place, splits, report)
         if binary:
             layout = f"{layout}; {BINARY_NOTE}"
             splits = {split: _in_shades(samples) for split, samples in splits.items()}
         dataset = Dataset(folder.resolve().name, place.root, layout, labels, splits)
     else:
         dataset = Dataset("", place.root, layout, described[1].labels(), splits)
-    return dataset if described is None else _described(dataset, *described, place)
+    return dataset if described is None else _described(dataset, *described, place, report)
 
 
-def _described(dataset: Dataset, path: Path, description: Description, place: Place) -> Dataset:
+def _described(
+    dataset: Dataset, path: Path, description: Description, place: Place, report: Report
+) -> Dataset:
     """The data set with the name, heads and extra channels of its dataset.yaml."""
     return replace(
         dataset,
         name=description.name or path.parent.resolve().name,
         splits={
-            split: add_companions(samples, description, place.root, place.pictures)
+            split: add_companions(samples, description, place.root, place.pictures, report)
             for split, samples in dataset.splits.items()
         },
         heads=description.further_heads(),
@@ -141,14 +153,16 @@ def _two_folders(root: Path) -> tuple[Path | None, Path | None]:
     return pictures, masks
 
 
-def _find_splits(place: Place) -> tuple[str, dict[str, tuple[Sample, ...]]]:
-    pictures = files_by_key(place.pictures)
-    masks = _without_ends(files_by_key(place.masks), pictures)
+def _find_splits(place: Place, report: Report) -> tuple[str, dict[str, tuple[Sample, ...]]]:
+    pictures = files_by_key(place.pictures, report)
+    masks = _without_ends(files_by_key(place.masks, report), pictures)
     if not pictures:
-        raise DataError(f"{place.pictures}: holds no pictures; expected files such as NAME.jpg or NAME.png")
+        told = f"{place.pictures}: holds no pictures; expected files such as NAME.jpg or NAME.png"
+        report(DataError(told, "layout", [str(place.pictures)]))
     trees = {SPLIT_NAMES.get(path.name, path.name): path.name for path in _subfolders(place.pictures)}
     in_trees = any("/" in key for key in pictures)
-    names: dict[str, list[str]] = {split: listed_names(path) for split, path in place.lists.items()}
+    listed = {split: listed_names(path, report) for split, path in place.lists.items()}
+    names = {split: found for split, found in listed.items() if found}
     for split, tree in trees.items():
         inside = [key.removeprefix(f"{tree}/") for key in pictures if key.startswith(f"{tree}/")]
         names.setdefault(split, inside)
@@ -163,16 +177,17 @@ def _find_splits(place: Place) -> tuple[str, dict[str, tuple[Sample, ...]]]:
         names = tenth_for_val(list(pictures))
 
     splits = {}
-    for split, listed in names.items():
-        found = _pairs(place, split, trees.get(split, split), listed, pictures, masks)
+    for split, members in names.items():
+        found = _pairs(place, split, trees.get(split, split), members, pictures, masks, report)
         if found:
             splits[split] = found
-    if not splits:
+    if pictures and not splits:
         key, picture = next(iter(pictures.items()))
-        raise DataError(
+        told = (
             f"{place.masks}: none of {len(pictures)} pictures has a mask there; for {picture} expected "
             f"{place.masks / key}.png; give each mask its picture's name"
         )
+        report(DataError(told, "mask-missing", [str(path) for path in pictures.values()]))
     return layout, splits
 
 
@@ -187,38 +202,49 @@ def _without_ends(masks: dict[str, Path], pictures: dict[str, Path]) -> dict[str
 
 
 def _pairs(
-    place: Place, split: str, tree: str, names: list[str], pictures: dict[str, Path], masks: dict[str, Path]
+    place: Place,
+    split: str,
+    tree: str,
+    names: list[str],
+    pictures: dict[str, Path],
+    masks: dict[str, Path],
+    report: Report,
 ) -> tuple[Sample, ...]:
     """The samples of one split, or none where it has no mask at all."""
     keys = {name: f"{tree}/{name}" if f"{tree}/{name}" in pictures else name for name in names}
     absent = [name for name, key in keys.items() if key not in pictures]
     if absent:
-        raise DataError(
+        told = (
             f"{place.lists[split]}: {len(absent)} of its {len(names)} names have no picture; for "
             f"{absent[0]!r} expected {place.pictures / absent[0]}.jpg or .png; add them or drop the names"
         )
-    mask_keys = {name: key if key in masks else name for name, key in keys.items()}
+        report(DataError(told, "listed-missing", [f"{place.lists[split]}: {name}" for name in absent]))
+    mask_keys = {name: key if key in masks else name for name, key in keys.items() if key in pictures}
     samples = tuple(
         Sample(name, pictures[keys[name]], masks[key]) for name, key in mask_keys.items() if key in masks
     )
-    if samples and len(samples) < len(names):
+    if samples and len(samples) < len(mask_keys):
         missing = [name for name, key in mask_keys.items() if key not in masks]
         key = keys[missing[0]]
-        expected = f"{place.masks / key}.png"
-        raise DataError(missing_masks(pictures[key], expected, split, missing, len(names)))
+        told = missing_masks(pictures[key], f"{place.masks / key}.png", split, missing, len(names))
+        report(DataError(told, "mask-missing", [str(pictures[keys[name]]) for name in missing]))
     return samples
 
 
 def _find_labels(
-    folders: list[Path], place: Place, splits: dict[str, tuple[Sample, ...]]
+    folders: list[Path], place: Place, splits: dict[str, tuple[Sample, ...]], report: Report
 ) -> tuple[LabelSet, bool]:
     """The classes of a data set where no dataset.yaml names them, and whether black and white stand for them."""
     for path in existing(folders, CLASS_LISTS):
-        return read_class_list(path), False
+        try:
+            return read_class_list(path), False
+        except DataError as error:
+            report(DataError(str(error), "description", [str(path)]))
+            return UNKNOWN, False
     if place.is_voc:
         return VOC, False
     masks = sorted({sample.mask for samples in splits.values() for sample in samples}, key=str)
-    return (BINARY, True) if are_binary(masks) else (infer_labels(masks), False)
+    return (BINARY, True) if are_binary(masks, report) else (infer_labels(masks, report), False)
 
 
 def _subfolders(folder: Path) -> list[Path]:

@@ -7,7 +7,7 @@ from fullconv.data.classes import read_lines
 from fullconv.data.pictures import SUFFIXES
 from fullconv.data.samples import Sample
 from fullconv.data.sources import MaskFile
-from fullconv.errors import DataError
+from fullconv.errors import DataError, Report, fail
 
 
 def paired(
@@ -57,14 +57,21 @@ def no_such_layout(folder: Path, name: str, looks: str) -> DataError:
     return DataError(f"{folder}: is not {name}; expected {looks}; name the folder that holds it")
 
 
-def listed_names(path: Path) -> list[str]:
-    """The names in a list, each once; a picture's suffix after a name is dropped."""
-    names = [
-        line[: -len(end)] if (end := Path(line).suffix).lower() in SUFFIXES else line
-        for line in read_lines(path)
-    ]
+def listed_names(path: Path, report: Report = fail) -> list[str]:
+    """The names in a list, each once; a picture's suffix after a name is dropped.
+
+    Raises:
+        DataError: as `report` does, which is told where the list cannot be read or is empty.
+    """
+    try:
+        lines = read_lines(path)
+    except DataError as error:
+        report(DataError(str(error), "list-unreadable", [str(path)]))
+        return []
+    names = [line[: -len(end)] if (end := Path(line).suffix).lower() in SUFFIXES else line for line in lines]
     if not names:
-        raise DataError(f"{path}: holds no names; expected one picture's name a line; fill it or remove it")
+        told = f"{path}: holds no names; expected one picture's name a line; fill it or remove it"
+        report(DataError(told, "list-unreadable", [str(path)]))
     return list(dict.fromkeys(names))
 
 

@@ -136,3 +136,11 @@ def test_points_far_outside_are_told():
         DataError, match=r"^a.json: got the point \(3, 10.5\), far outside of the picture of 5 x 7 \(height"
     ):
         near(np.array([[0.0, 0.0], [3.0, 10.5]]), (5, 7), "a.json")
+
+
+def test_outlines_that_would_take_long_are_told():
+    zigzag = np.array([[0.0, 0.0], [7.0, 5.0]] * 9000)
+    with pytest.raises(
+        DataError, match=r"^a.json: got an outline of 215988 pixels, expected at most 100140 in this picture"
+    ):
+        near(zigzag, (5, 7), "a.json")

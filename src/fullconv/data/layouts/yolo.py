@@ -23,7 +23,7 @@ from fullconv.data.named_classes import id_elsewhere, id_of, named_labels
 from fullconv.data.pictures import picture_size
 from fullconv.data.samples import Sample
 from fullconv.data.shapes.painting import Area, paint
-from fullconv.data.shapes.polygons import fill_rings
+from fullconv.data.shapes.polygons import fill_rings, near
 from fullconv.errors import DataError
 from fullconv.labels import LabelSet
 
@@ -130,7 +130,7 @@ def _polygon(line: str, size_hw: tuple[int, int], where: str) -> tuple[int, np.n
             f"{where}: got {np.abs(numbers).max():g}, expected parts of the picture's width and height, 0 to 1; "
             "divide pixels by them"
         )
-    return int(index), numbers.reshape(-1, 2) * size_hw[::-1]
+    return int(index), near(numbers.reshape(-1, 2) * size_hw[::-1], size_hw, where)
 
 
 def _description_file(folder: Path) -> Path | None:

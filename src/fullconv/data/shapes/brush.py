@@ -25,22 +25,30 @@ def decode(packed: bytes, size_hw: tuple[int, int]) -> np.ndarray:
         DataError: it is cut short, or made for a picture of another size.
     """
     num_values = 4 * size_hw[0] * size_hw[1]
-    bits = _Bits(packed)
-    found, value_bits = bits.read(32), bits.read(5) + 1
-    widths = [bits.read(4) + 1 for _ in range(4)]
+    if 8 * len(packed) < HEAD_BITS:
+        raise DataError(f"is cut short after {len(packed)} bytes; expected more of them")
+    stream = packed + bytes(8)  # so that the last block can be read like the others
+    found, value_bits = _bits(stream, 0, 32), _bits(stream, 32, 5) + 1
+    widths = [_bits(stream, 37 + 4 * number, 4) + 1 for number in range(4)]
     if found != num_values or value_bits != VALUE_BITS:
         raise DataError(
             f"got {found} values of {value_bits} bits, expected {num_values} of {VALUE_BITS} for "
             f"{size_hw[0]} x {size_hw[1]} pixels"
         )
-    values, at = np.zeros(num_values, np.uint8), 0
+    values, at, bit = np.zeros(num_values, np.uint8), 0, HEAD_BITS
     while at < num_values:
-        repeated = bits.read(1)
-        length = bits.read(widths[bits.read(2)]) + 1
+        word = _bits(stream, bit, 32)  # a whole block of one value: at most 3 + 16 + 8 bits
+        repeated, width = word >> 31, widths[word >> 29 & 3]
+        length = (word >> 29 - width & (1 << width) - 1) + 1
+        bit += 3 + width
+        end = bit + VALUE_BITS * (1 if repeated else length)
+        if end > 8 * len(packed):
+            raise DataError(f"is cut short after {len(packed)} bytes; expected more of them")
         if at + length > num_values:
             raise DataError(f"its blocks hold more than {num_values} values")
-        values[at : at + length] = bits.read(VALUE_BITS) if repeated else bits.read_bytes(length)
-        at += length
+        value = word >> 21 - width & 255
+        values[at : at + length] = value if repeated else _bytes(stream, bit, length)
+        at, bit = at + length, end
     return values[3::4].reshape(size_hw) > 0
 
 
@@ -64,26 +72,14 @@ def encode(mask: np.ndarray) -> list[int]:
     return list(int(text, 2).to_bytes(len(text) // 8, "big"))
 
 
-class _Bits:
-    """Reads whole numbers from a stream of bits, the highest bit first."""
+def _bits(stream: bytes, start: int, width: int) -> int:
+    """A whole number of at most 32 bits, the highest first."""
+    first = start >> 3
+    return int.from_bytes(stream[first : first + 5], "big") >> (40 - (start & 7) - width) & ((1 << width) - 1)
 
-    def __init__(self, packed: bytes) -> None:
-        self.packed = packed
-        self.at = 0
 
-    def read(self, width: int) -> int:
-        end = self.at + width
-        if end > 8 * len(self.packed):
-            raise DataError(f"is cut short after {len(self.packed)} bytes; expected more of them")
-        number = int.from_bytes(self.packed[self.at // 8 : -(-end // 8)], "big")
-        self.at = end
-        return (number >> (-end % 8)) & ((1 << width) - 1)
-
-    def read_bytes(self, count: int) -> np.ndarray:
-        """(count,) uint8, wherever in a byte they begin."""
-        begin, shift = divmod(self.at, 8)
-        self.at += 8 * count
-        if self.at > 8 * len(self.packed):
-            raise DataError(f"is cut short after {len(self.packed)} bytes; expected more of them")
-        source = np.frombuffer(self.packed + b"\0", np.uint8)[begin : begin + count + 1].astype(np.uint16)
-        return ((source[:-1] << 8 | source[1:]) >> (8 - shift) & 255).astype(np.uint8)
+def _bytes(stream: bytes, start: int, count: int) -> np.ndarray:
+    """(count,) uint8, wherever in a byte they begin."""
+    first, shift = divmod(start, 8)
+    source = np.frombuffer(stream, np.uint8, count + 1, first).astype(np.uint16)
+    return ((source[:-1] << 8 | source[1:]) >> (8 - shift) & 255).astype(np.uint8)

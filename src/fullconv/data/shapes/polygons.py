@@ -14,6 +14,9 @@ import numpy as np
 
 from fullconv.errors import DataError
 
+LONGEST_AT_LEAST = 100_000
+"""An outline may have this length in pixels in the smallest picture."""
+
 MOST_CROSSINGS = 2**20
 """So many crossings of outlines with rows are worked out at a time."""
 
@@ -104,13 +107,16 @@ def turned(points: np.ndarray, center: np.ndarray, degrees: float) -> np.ndarray
 
 
 def near(points: np.ndarray, size_hw: tuple[int, int], where: object) -> np.ndarray:
-    """Points of a picture, which may lie outside of it, but no farther than it is large.
+    """An outline of a picture, which may leave it, but no farther than it is large.
 
     Args:
         points: (n, 2) finite (x, y) in pixels.
+        size_hw: the picture's size.
+        where: what errors call the outline's place.
 
     Raises:
-        DataError: one lies farther away, as when parts of the size are taken for pixels.
+        DataError: a point lies farther away, as when parts of the size are taken for pixels; or the outline is longer than
+            all edges of all pixels, so that filling it would take long.
     """
     height, width = size_hw
     low, high = np.array([-width, -height]), np.array([2 * width, 2 * height])
@@ -120,6 +126,11 @@ def near(points: np.ndarray, size_hw: tuple[int, int], where: object) -> np.ndar
         raise DataError(
             f"{where}: got the point ({x:g}, {y:g}), far outside of the picture of {height} x {width} (height x width); "
             "expected pixels of this picture; correct it"
+        )
+    length, longest = np.abs(np.diff(points, axis=0)).sum(), 4 * height * width + LONGEST_AT_LEAST
+    if length > longest:
+        raise DataError(
+            f"{where}: got an outline of {length:.0f} pixels, expected at most {longest} in this picture; correct it"
         )
     return points
 

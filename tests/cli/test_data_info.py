@@ -3,16 +3,17 @@
 import json
 
 from calling import call
+from data_sets import stripes, write_set
 
 from fullconv.cli.data_info import blocks_for
-from fullconv.data.scenes import write_scenes
 
 
 def test_info(capsys, tmp_path):
-    folder = write_scenes(tmp_path / "scenes", num_train=6, num_val=2, seed=1)
+    maps = [stripes(4, 12, [0, 1])] * 8
+    folder = write_set(tmp_path / "scenes", {"train": maps[:6], "val": maps[6:]}, ["background", "bag"])
     code, out, err = call(capsys, "data", "info", folder, "--html", tmp_path / "page.html")
     assert code == 0
-    assert out.startswith("scenes: VOCdevkit with lists train.txt, val.txt\n")
+    assert out.startswith("scenes: twin trees images/ + masks/\n")
     assert "to begin with\n" in out
     assert err == f"page   {tmp_path}/page.html\n"
     assert (tmp_path / "page.html").read_text().startswith("<!doctype html>")

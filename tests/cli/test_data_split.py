@@ -1,15 +1,21 @@
 """fullconv data split."""
 
 import json
+from pathlib import Path
 
 from calling import call
+from data_sets import stripes, write_set
 
 from fullconv.data.dataset import open_dataset
-from fullconv.data.scenes import write_scenes
+
+
+def scenes(root: Path, num_train: int, num_val: int) -> Path:
+    maps = [stripes(4, 12, [0, 1, number % 2]) for number in range(num_train + num_val)]
+    return write_set(root, {"train": maps[:num_train], "val": maps[num_train:]}, ["background", "bag"])
 
 
 def test_split(capsys, tmp_path):
-    folder = write_scenes(tmp_path / "scenes", num_train=9, num_val=3, seed=1)
+    folder = scenes(tmp_path / "scenes", 9, 3)
     code, out, err = call(capsys, "data", "split", folder, tmp_path / "new", "--val", 0.25, "--stratify")
     assert code == 0
     lines = out.splitlines()
@@ -28,7 +34,7 @@ def test_split(capsys, tmp_path):
 
 
 def test_folds_of_sequences(capsys, tmp_path):
-    folder = write_scenes(tmp_path / "scenes", num_train=9, num_val=3, seed=1)
+    folder = scenes(tmp_path / "scenes", 9, 3)
     code, out, err = call(capsys, "data", "split", folder, tmp_path / "new", "--folds", 2, "--by", "sequence")
     assert code == 0
     assert out.startswith("                        fold0    fold1\npictures                    9        3\n")
@@ -41,7 +47,7 @@ def test_folds_of_sequences(capsys, tmp_path):
 
 
 def test_json(capsys, tmp_path):
-    folder = write_scenes(tmp_path / "scenes", num_train=3, num_val=1, seed=1)
+    folder = scenes(tmp_path / "scenes", 3, 1)
     code, out, err = call(
         capsys, "data", "split", folder, tmp_path / "new", "--test", 0.25, "--json", "--copy"
     )
@@ -53,7 +59,7 @@ def test_json(capsys, tmp_path):
 
 
 def test_mistakes(capsys, tmp_path):
-    folder = write_scenes(tmp_path / "scenes", num_train=3, num_val=1, seed=1)
+    folder = scenes(tmp_path / "scenes", 3, 1)
     for args, said in (
         ([folder, tmp_path / "new", "--val", 2], "got val 2.0 and test 0.0; expected parts of 1"),
         ([folder, tmp_path / "new", "--by", "("], "'(' is no regular expression"),

@@ -146,7 +146,7 @@ def test_groups_of_every_kind(tmp_path):
 
 
 def test_extra_channels_and_heads(tmp_path):
-    source = write_scenes(tmp_path / "scenes", num_train=5, num_val=2, seed=1, depth=True, geometry=True)
+    source = write_scenes(tmp_path / "scenes", num_train=2, num_val=1, seed=1, depth=True, geometry=True)
     old = open_dataset(source)
     resplit(old, tmp_path / "new", Division(val=0.3))
     new = open_dataset(tmp_path / "new")

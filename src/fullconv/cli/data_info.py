@@ -14,7 +14,7 @@ import click
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
 def info(data: Path, split: str | None, html: Path | None, as_json: bool) -> None:
-    """Tell what the data set DATA holds, and with what options to begin.
+    """Tell what DATA holds, and what to begin with.
 
     Counts, sizes, shares of the classes and their imbalance, the highest mean IU that each stride admits; a crop, a batch size,
     a model and class weights to begin with. Every mask is read once.

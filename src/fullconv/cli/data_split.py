@@ -43,7 +43,7 @@ def split(
     copy: bool,
     as_json: bool,
 ) -> None:
-    """Divide the data set DATA anew, into the folder DST of lists and links.
+    """Divide DATA anew, into the folder DST of lists and links.
 
     All pictures are divided, but those of test, which stay there. Frames of one sequence, patients, places: what is alike
     belongs together, or the scores of val are too good.

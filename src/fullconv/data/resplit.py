@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from fullconv.data.dataset import Dataset
 from fullconv.data.descriptions import description_text
 from fullconv.data.masks import read_mask, write_mask
-from fullconv.data.pictures import SUFFIXES, read_picture
+from fullconv.data.pictures import SUFFIXES, open_file, open_header
 from fullconv.data.samples import Sample
 from fullconv.data.splitting import (
     class_pixels,
@@ -229,7 +228,11 @@ class _Files:
         if isinstance(sample.picture, Path):
             self._put(sample.picture, "images", name)
         else:
-            Image.fromarray(read_picture(sample.picture)).save(self.fresh / "images" / f"{name}.png")
+            with open_file(sample.picture) as stream:
+                kind = str(open_header(stream, str(sample.picture)).format).lower()
+                stream.seek(0)
+                suffix = {"jpeg": ".jpg", "mpo": ".jpg"}.get(kind, f".{kind}")
+                (self.fresh / "images" / f"{name}{suffix}").write_bytes(stream.read())
         self._put_mask(sample.mask, self.labels, "masks", name)
         if sample.extra:
             self._put(sample.extra, "extra", name)

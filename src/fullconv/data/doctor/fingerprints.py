@@ -81,12 +81,13 @@ def distances(first: np.ndarray, second: np.ndarray) -> np.ndarray:
 
 
 def near_pairs(queries: np.ndarray, pictures: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The picture that is nearest to each query, where there is one within `RADIUS`.
+    """A picture that is within `RADIUS` of each query, where there is one.
 
-    Multi-index hashing: of two fingerprints that differ in at most 31 bits, one of the 16 chunks of 16 bits differs in at
-    most one. So each query is compared to those that share a chunk with it up to one bit: for a hundred thousand unrelated
-    pictures, to four hundred instead of all. No pair is missed, unless more than `CROWD` pictures share a chunk: where
-    thousands are alike, each of them finds one of the others, perhaps not the nearest.
+    Multi-index hashing: of two fingerprints that differ in at most 15 bits, one of the 16 chunks of 16 bits is equal; of two
+    that differ in at most 31, one differs in at most one bit. So each query is compared to those that share a chunk with it,
+    and if none of them is near, to those that do so up to one bit: for a hundred thousand unrelated pictures, to four hundred
+    instead of all. No near picture is missed, unless more than `CROWD` pictures share a chunk: where thousands are alike, each
+    of them finds one of the others.
 
     Source: Norouzi, Punjani & Fleet 2012, "Fast Search in Hamming Space with Multi-Index Hashing".
 
@@ -96,32 +97,35 @@ def near_pairs(queries: np.ndarray, pictures: np.ndarray) -> tuple[np.ndarray, n
 
     Returns:
         query: (P,) int64, indices of the queries that have one, rising.
-        picture: (P,) int64, the nearest picture; the first of equal ones.
+        picture: (P,) int64, the nearest picture if it is within 15 bits, else one within `RADIUS`; the first of equal ones.
         distance: (P,) int32, how many bits differ.
     """
     best = np.full(len(queries), RADIUS + 1, np.int32)
     nearest = np.full(len(queries), -1, np.int64)
-    for asked, found in _candidates(queries, pictures):
-        apart = distances(queries[asked], pictures[found])
-        close = np.flatnonzero(apart <= RADIUS)
-        order = np.lexsort((found[close], apart[close], asked[close]))
-        asked, found, apart = asked[close][order], found[close][order], apart[close][order]
-        first = np.flatnonzero(np.diff(asked, prepend=-1))  # the nearest of each query in this block
-        asked, found, apart = asked[first], found[first], apart[first]
-        better = (apart < best[asked]) | ((apart == best[asked]) & (found < nearest[asked]))
-        best[asked[better]], nearest[asked[better]] = apart[better], found[better]
+    for flips in (np.zeros(1, np.uint16), np.left_shift(1, np.arange(CHUNK_BITS)).astype(np.uint16)):
+        open_ones = np.flatnonzero(nearest < 0)
+        for asked, found in _candidates(queries[open_ones], pictures, flips):
+            asked = open_ones[asked]
+            apart = distances(queries[asked], pictures[found])
+            close = np.flatnonzero(apart <= RADIUS)
+            order = np.lexsort((found[close], apart[close], asked[close]))
+            asked, found, apart = asked[close][order], found[close][order], apart[close][order]
+            first = np.flatnonzero(np.diff(asked, prepend=-1))  # the nearest of each query in this block
+            asked, found, apart = asked[first], found[first], apart[first]
+            better = (apart < best[asked]) | ((apart == best[asked]) & (found < nearest[asked]))
+            best[asked[better]], nearest[asked[better]] = apart[better], found[better]
     there = np.flatnonzero(nearest >= 0)
     return there, nearest[there], best[there]
 
 
-def _candidates(queries: np.ndarray, pictures: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Blocks of (query, picture) indices that share a chunk up to one bit."""
-    num_keys = 1 << CHUNK_BITS
-    flips = np.array([0, *(1 << bit for bit in range(CHUNK_BITS))], np.uint16)
+def _candidates(
+    queries: np.ndarray, pictures: np.ndarray, flips: np.ndarray
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Blocks of (query, picture) indices that share a chunk, but for one of `flips`, (F,) uint16."""
     for chunk in range(NUM_CHUNKS):
         keys = pictures.view(np.uint16)[:, chunk]
         order = np.argsort(keys, kind="stable")
-        starts = np.searchsorted(keys[order], np.arange(num_keys + 1))
+        starts = np.searchsorted(keys[order], np.arange((1 << CHUNK_BITS) + 1))
         for flip in flips:
             wanted = (queries.view(np.uint16)[:, chunk] ^ flip).astype(np.int64)
             counts = np.minimum(starts[wanted + 1] - starts[wanted], CROWD)

@@ -56,7 +56,7 @@ def _outline(label_map: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     outline = np.zeros(label_map.shape, bool)
     outline[:, :-1] |= label_map[:, 1:] != label_map[:, :-1]
     outline[:-1] |= label_map[1:] != label_map[:-1]
-    outline[[0, 1, -2, -1]] = outline[:, [0, 1, -2, -1]] = False
+    outline[:2] = outline[-2:] = outline[:, :2] = outline[:, -2:] = False
     rows, columns = np.nonzero(outline)
     return rows, columns
 

@@ -106,7 +106,7 @@ def snap_colors(picture: np.ndarray, labels: LabelSet, *, jpeg: bool = False) ->
     )  # few even colours are meant for those that they are near
     sure = np.where(meant, drawn | _has_company(guess), close & solid(np.where(close, guess, -1 - codes)))
     sure &= ~foreign
-    filled, left = _fill(guess, sure, picture.astype(np.int32), known)
+    filled, left = _fill(guess, sure, foreign, picture.astype(np.int32), known)
     ids = np.array([*_ids(labels), IGNORE_INDEX], np.uint8)
     return Snapped(np.where(left, np.uint8(IGNORE_INDEX), ids[filled]), ~sure & ~left, left, foreign, code)
 
@@ -127,7 +127,7 @@ def snap_ids(values: np.ndarray, labels: LabelSet) -> Snapped:
     low, high = _range_around(values.astype(np.int32), drawn & valid)
     between = ~drawn & (~valid | ((low < values) & (values < high)))
     grey, known = values.astype(np.int32)[..., None], np.arange(highest + 1, dtype=np.int32)[:, None]
-    filled, left = _fill(values.astype(np.int64), valid & ~between, grey, known)
+    filled, left = _fill(values.astype(np.int64), valid & ~between, foreign, grey, known)
     return Snapped(
         np.where(left, np.uint8(IGNORE_INDEX), ids[filled]),
         between & ~left,
@@ -198,24 +198,25 @@ def _slide(best: np.ufunc, values: np.ndarray, axis: int, rim: int) -> np.ndarra
 
 
 def _fill(
-    classes: np.ndarray, sure: np.ndarray, values: np.ndarray, known: np.ndarray
+    classes: np.ndarray, sure: np.ndarray, foreign: np.ndarray, values: np.ndarray, known: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Gives each pixel that is not sure to the class beside it whose value is nearest to its own.
 
     Args:
         classes: (H, W) int64, indices into `known`.
         sure: (H, W) bool.
+        foreign: (H, W) bool, what stays as it is.
         values: (H, W, C) int32.
         known: (N, C) int32, the value of each class.
 
     Returns:
         classes: (H, W) int64.
-        left: (H, W) bool, what is more than `REACH` pixels from anything sure.
+        left: (H, W) bool, what is more than `REACH` pixels from anything sure, or foreign.
     """
     classes, sure = classes.copy(), sure.copy()
     height, width = sure.shape
     for _ in range(REACH):
-        rows, columns = np.nonzero(~sure)
+        rows, columns = np.nonzero(~sure & ~foreign)
         if not len(rows):
             break
         best, found = np.full(len(rows), np.iinfo(np.int32).max), np.full(len(rows), -1)

@@ -1,7 +1,7 @@
 """Data sets in another form: pictures copied byte for byte, masks written anew, and the result read back and compared."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -141,7 +141,7 @@ def _items(
     """For each split its pictures with their masks, which are read one by one."""
     total, copied, done = sum(map(len, dataset.splits.values())), dict[str, Path](), 0
 
-    def items(split: str, samples: tuple[Sample, ...]) -> Iterator[Item]:
+    def items(split: str, samples: Sequence[Sample]) -> Iterator[Item]:
         nonlocal done
         for sample in samples:
             label_map = _label_map(sample, dataset.labels)

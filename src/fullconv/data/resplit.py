@@ -13,6 +13,7 @@ from fullconv.data.descriptions import description_text
 from fullconv.data.masks import read_mask, write_mask
 from fullconv.data.pictures import SUFFIXES, open_file, open_header
 from fullconv.data.samples import Sample
+from fullconv.data.sources import MaskFile, PictureFile
 from fullconv.data.splitting import (
     class_pixels,
     divide,
@@ -225,25 +226,28 @@ class _Files:
         )
 
     def add(self, name: str, sample: Sample) -> None:
-        if isinstance(sample.picture, Path):
-            self._put(sample.picture, "images", name)
-        else:
-            with open_file(sample.picture) as stream:
-                kind = str(open_header(stream, str(sample.picture)).format).lower()
-                stream.seek(0)
-                suffix = {"jpeg": ".jpg", "mpo": ".jpg"}.get(kind, f".{kind}")
-                (self.fresh / "images" / f"{name}{suffix}").write_bytes(stream.read())
+        self._put_picture(sample.picture, "images", name)
         self._put_mask(sample.mask, self.labels, "masks", name)
         if sample.extra:
-            self._put(sample.extra, "extra", name)
+            self._put_picture(sample.extra, "extra", name)
         for folder, head, mask in zip(self.head_folders, self.heads, sample.head_masks, strict=True):
             self._put_mask(mask, head.labels, folder, name)
 
-    def _put_mask(self, mask: object, labels: LabelSet, folder: str, name: str) -> None:
+    def _put_picture(self, picture: PictureFile, folder: str, name: str) -> None:
+        if isinstance(picture, Path):
+            self._put(picture, folder, name)
+            return
+        with open_file(picture) as stream:
+            kind = str(open_header(stream, str(picture)).format).lower()
+            stream.seek(0)
+            suffix = {"jpeg": ".jpg", "mpo": ".jpg"}.get(kind, f".{kind}")
+            (self.fresh / folder / f"{name}{suffix}").write_bytes(stream.read())
+
+    def _put_mask(self, mask: MaskFile, labels: LabelSet, folder: str, name: str) -> None:
         if isinstance(mask, Path):
             self._put(mask, folder, name)
         else:
-            write_mask(self.fresh / folder / f"{name}.png", read_mask(mask, labels), labels)  # type: ignore[arg-type]
+            write_mask(self.fresh / folder / f"{name}.png", read_mask(mask, labels), labels)
 
     def _put(self, file: Path, folder: str, name: str) -> None:
         target = self.fresh / folder / f"{name}{file.suffix}"

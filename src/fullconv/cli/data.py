@@ -1,5 +1,6 @@
 """fullconv data"""
 
+import textwrap
 from pathlib import Path
 
 import click
@@ -18,10 +19,18 @@ data.add_command(check)
 data.add_command(describe)
 
 
-SAMPLE_HELP = f"""Write the sample set, small drawn scenes in VOCdevkit layout, to DST.
-
-The names of faults: {", ".join(code for code in KINDS if code != "model-disagrees")}.
-"""
+FAULT_NAMES = textwrap.wrap(
+    ", ".join(code for code in KINDS if code != "model-disagrees"), 76, break_on_hyphens=False
+)
+SAMPLE_HELP = "\n".join(
+    [
+        "Write the sample set, small drawn scenes in VOCdevkit layout, to DST.",
+        "",
+        "\b",
+        "Faults:",
+        *FAULT_NAMES,
+    ]
+)
 
 
 @data.command(help=SAMPLE_HELP)

@@ -83,7 +83,9 @@ def test_a_picture_that_shows_nothing_has_none():
 def test_a_digest_tells_shapes_apart():
     zeros = np.zeros((2, 6), np.uint8)
     assert digest(zeros) == digest(np.zeros((2, 6), np.uint8))
-    assert len({digest(zeros), digest(zeros.reshape(3, 4)), digest(zeros + 1), digest(zeros.astype(bool))}) == 4
+    assert (
+        len({digest(zeros), digest(zeros.reshape(3, 4)), digest(zeros + 1), digest(zeros.astype(bool))}) == 4
+    )
     assert digest(np.arange(12, dtype=np.uint8).reshape(3, 4).T) == digest(
         np.ascontiguousarray(np.arange(12, dtype=np.uint8).reshape(3, 4).T)
     )
@@ -144,7 +146,9 @@ def test_nothing_to_search():
 
 def test_real_splits_hold_no_near_pictures(real_data: Path):
     marks = {
-        split: np.stack([marks_of(Image.open(path)) for path in sorted((real_data / "bag/images" / split).iterdir())])
+        split: np.stack(
+            [marks_of(Image.open(path)) for path in sorted((real_data / "bag/images" / split).iterdir())]
+        )
         for split in ("train", "val")
     }
     apart = distances(marks["val"][:, None], marks["train"][None])

@@ -1,6 +1,7 @@
 """Areas are told from pixels between them, and masks that were smoothed, scaled or compressed come back."""
 
 import io
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -41,7 +42,7 @@ def test_between_share_against_counting_step_by_step(seed):
         for line in lines:
             for left, middle, right in zip(line, line[1:], line[2:], strict=False):
                 over += 255 not in (left, middle, right) and (left < middle < right or left > middle > right)
-            for first, second in zip(line, line[1:], strict=False):
+            for first, second in pairwise(line):
                 direct += 255 not in (first, second) and abs(first - second) >= 2
     assert between_share(ids) == (over / (over + direct) if over >= 20 else 0.0)
 
@@ -115,7 +116,9 @@ def test_smooth_outlines_come_back():
     drawn = draw_scene(0, 0, (96, 128))[1]
     small = Image.fromarray(drawn).resize((96, 72), Image.Resampling.NEAREST)
     sharp = np.asarray(small.resize((128, 96), Image.Resampling.NEAREST))
-    smooth = Image.fromarray(palette_of(SCENES)[np.asarray(small)]).resize((128, 96), Image.Resampling.BILINEAR)
+    smooth = Image.fromarray(palette_of(SCENES)[np.asarray(small)]).resize(
+        (128, 96), Image.Resampling.BILINEAR
+    )
     snapped = snap_colors(np.asarray(smooth), SCENES)
     assert snapped.code == "mask-blended"
     assert snapped.sure

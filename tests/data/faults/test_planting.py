@@ -39,7 +39,11 @@ def test_each_fault_says_what_it_does():
     ("codes", "error", "message"),
     [
         (["mask-idz"], UnknownNameError, "unknown fault 'mask-idz'; did you mean 'mask-ids'?"),
-        (["layout", "mask-ids"], ConfigError, "--fault layout changes the whole set; expected it alone, got 2"),
+        (
+            ["layout", "mask-ids"],
+            ConfigError,
+            "--fault layout changes the whole set; expected it alone, got 2",
+        ),
         (["all", "layout"], ConfigError, "--fault layout changes the whole set; expected it alone"),
         (
             ["mask-ids", "mask-jpeg", "unreadable", "mask-void"],

@@ -1,5 +1,6 @@
 """fullconv data"""
 
+import textwrap
 from pathlib import Path
 
 import click
@@ -22,10 +23,18 @@ for command in (check, convert, describe, download, info, split):
     data.add_command(command)
 
 
-SAMPLE_HELP = f"""Write the sample set, small drawn scenes in VOCdevkit layout, to DST.
-
-The names of faults: {", ".join(code for code in KINDS if code != "model-disagrees")}.
-"""
+FAULT_NAMES = textwrap.wrap(
+    ", ".join(code for code in KINDS if code != "model-disagrees"), 76, break_on_hyphens=False
+)
+SAMPLE_HELP = "\n".join(
+    [
+        "Write the sample set, small drawn scenes in VOCdevkit layout, to DST.",
+        "",
+        "\b",
+        "Faults:",
+        *FAULT_NAMES,
+    ]
+)
 
 
 @data.command(help=SAMPLE_HELP)

@@ -12,9 +12,17 @@ from fullconv.data.doctor.duplicates import duplicate_findings
 from fullconv.data.doctor.examination import Examined
 from fullconv.data.doctor.file_checks import file_findings
 from fullconv.data.doctor.findings import SEVERITIES, Finding, worst_first
+from fullconv.data.doctor.kinds import KINDS
 from fullconv.data.doctor.mask_checks import mask_findings
 from fullconv.data.doctor.split_checks import split_findings
 from fullconv.data.doctor.survey import Survey, survey, without_doubles
+
+MOST_REFUSED = 0.1
+"""Where a larger part of the masks could not be read, what is missing in the others says nothing."""
+
+OF_ALL_MASKS = frozenset(code for code in KINDS if code.startswith("class-")) | {
+    "one-class", "mask-binary", "some-binary", "much-void",
+}  # fmt: skip
 
 Progress = Callable[[int, int], None]
 
@@ -82,8 +90,11 @@ def diagnose(folder: Path | str, progress: Progress | None = None) -> Diagnosis:
     findings = [*surveyed.findings, *file_findings(examined), *duplicate_findings(examined, splits)]
     if surveyed.knows_classes:
         findings += mask_findings(examined, dataset.labels)
-        findings += _counted(examined, surveyed)
-        findings += split_findings(examined, splits, dataset.labels, dataset.heads)
+        of_classes = _counted(examined, surveyed)
+        of_classes += split_findings(examined, splits, dataset.labels, dataset.heads)
+        refused = sum(each.counts[0] is None for each in examined)
+        unsure = OF_ALL_MASKS if refused > MOST_REFUSED * len(examined) else ()
+        findings += [each for each in of_classes if each.code not in unsure]
     return Diagnosis(
         surveyed, tuple(examined), splits, worst_first(_once(findings)), time.monotonic() - began
     )

@@ -90,7 +90,7 @@ def survey(folder: Path | str) -> Survey:
         if in_folders:
             dataset = read_folders(path, faults.append)
         if not faults:
-            faults = [error]
+            faults = [error if error.code in KINDS else DataError(str(error), "layout")]
     place = find_place(path) if dataset and (dataset.layout_name or "flat") in IN_FOLDERS else None
     findings = _of_faults(faults)
     if dataset is not None:
@@ -124,10 +124,8 @@ def _of_faults(faults: Iterable[InputError]) -> list[Finding]:
     """A finding for each code; what is wrong with a single file is found again when it is read."""
     places: dict[str, list[Place]] = {}
     for error in faults:
-        code = error.code if error.code in KINDS else ""
-        if not code and isinstance(error, DataError):
-            code = "layout"
-        if code in ("", "mask-jpeg", "empty-file", "too-large", "unreadable", "mask-ids"):
+        code = error.code
+        if code not in KINDS or code in ("mask-jpeg", "empty-file", "too-large", "mask-ids"):
             continue
         file, _, text = str(error).partition(": ")
         if code == "name-doubled":

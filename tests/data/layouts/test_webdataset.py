@@ -166,7 +166,9 @@ def test_compressed_shards_are_refused(tmp_path):
     with pytest.raises(DataError, match=r"train-0\.tar: is compressed \(gzip\); expected a plain tar"):
         open_dataset(tmp_path)
     path.rename(tmp_path / "train-0.tar.gz")
-    with pytest.raises(DataError, match=r"train-0\.tar\.gz: is compressed; expected plain tar shards, whose members can"):
+    with pytest.raises(
+        DataError, match=r"train-0\.tar\.gz: is compressed; expected plain tar shards, whose members can"
+    ):
         open_dataset(tmp_path)
 
 

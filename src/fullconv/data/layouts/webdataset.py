@@ -52,7 +52,9 @@ def read(folder: Path) -> Dataset:
     """
     packed = _files(folder, COMPRESSED)
     if packed and not _files(folder, (".tar",)):
-        raise DataError(f"{packed[0]}: is compressed; expected plain tar shards, whose members can be reached; unpack it")
+        raise DataError(
+            f"{packed[0]}: is compressed; expected plain tar shards, whose members can be reached; unpack it"
+        )
     described = find_description(folder)
     description = described[1] if described else None
     extra = description.extra if description else None

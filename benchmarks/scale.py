@@ -1,21 +1,30 @@
 """The order of a billion pictures for a thousand readers: time, memory, restart cost, and how well it mixes.
 
-    python benchmarks/scale.py [--samples 1000000000] [--readers 1000] [--window 65536]
+    python benchmarks/scale.py [--samples 1000000000] [--readers 1000] [--window 65536] [--shards 100000]
 
-No picture is read: an order is arithmetic. The checks end the program with an error where one fails. Mixing is measured on
-sets sorted by class, the worst that a shuffle can be given, by the dispersion of the classes' counts: chi-square over its
-degrees of freedom, which is 1 on average where every sample is drawn from all, in a batch and in a hundred batches.
+For the order no picture is read: it is arithmetic. For what it takes to open a set, one small shard gets as many names as
+a large set has shards. Times are processor time of one core. The checks end the program with an error where one fails.
+Mixing is measured on sets sorted by class, the worst that a shuffle can be given, by the dispersion of the classes'
+counts: chi-square over its degrees of freedom, which is 1 on average where every sample is drawn from all, in a batch and
+in a hundred batches.
 """
 
 import argparse
+import os
 import statistics
+import tempfile
 import time
 import tracemalloc
+from pathlib import Path
 
 import numpy as np
 
 from common import machine
+from fullconv.data.dataset import open_dataset
 from fullconv.data.order import STRETCH, FullOrder, Order, WindowedOrder
+from fullconv.data.scenes import write_scenes
+from fullconv.data.shards.catalog import Catalog, read_catalog
+from fullconv.data.shards.writing import write_shards
 
 EACH, SEED = 8, 0
 """Samples that a reader gives to a batch; the seed of all orders."""
@@ -26,9 +35,11 @@ def main() -> None:
     parser.add_argument("--samples", type=int, default=10**9)
     parser.add_argument("--readers", type=int, default=1000)
     parser.add_argument("--window", type=int, default=2**16)
+    parser.add_argument("--shards", type=int, default=100_000)
     arguments = parser.parse_args()
     print(machine())
     costs(arguments.samples, arguments.readers, arguments.window)
+    opening(arguments.shards)
     coverage(arguments.samples, arguments.readers, arguments.window)
     mixing(arguments.samples, arguments.readers, arguments.window)
 
@@ -54,11 +65,44 @@ def costs(num_samples: int, readers: int, window: int) -> None:
             order(5, share(later % (num_samples // batch), batch, reader, readers))
         steps.append((time.process_time() - began) / 1000 / EACH)
     print(
-        f"    start at any step, to its first sample   {statistics.median(starts):8.3f} s of processor time; nothing is read"
+        f"    start at any step, to its first sample   {statistics.median(starts):8.3f} s, nothing read or stored"
     )
     print(f"    each sample from then on                 {1e6 * statistics.median(steps):8.1f} microseconds")
     print(f"    memory of a reader, held / at its peak   {held / 2**20:8.1f} / {peak / 2**20:.1f} MiB")
     print(f"    a permutation of all samples would hold  {8 * num_samples / 2**20:8.1f} MiB")
+
+
+def opening(num_shards: int) -> None:
+    """What a process spends on a data set of so many shards before its first sample, and on finding a sample."""
+    with tempfile.TemporaryDirectory() as parent:
+        folder, packed = Path(parent) / "many", Path(parent) / "one"
+        scenes = open_dataset(
+            write_scenes(Path(parent) / "scenes", num_train=100, num_val=1, size_hw=(64, 64))
+        )
+        write_shards(scenes, packed)
+        folder.mkdir()
+        (entry,) = read_catalog(packed / "train.json").shardlist
+        for number in range(num_shards):
+            for end in ("tar", "idx"):
+                os.link(packed / f"train-000000.{end}", folder / f"train-{number:06d}.{end}")
+        entries = tuple(entry.model_copy(update={"url": f"train-{n:06d}.tar"}) for n in range(num_shards))
+        (folder / "train.json").write_text(Catalog(name="train", shardlist=entries).text())
+        (folder / "dataset.yaml").write_bytes((packed / "dataset.yaml").read_bytes())
+        began = time.process_time()
+        samples = open_dataset(folder).split("train")
+        opened = time.process_time() - began
+        tracemalloc.start()
+        kept = open_dataset(folder)
+        held, _ = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        began = time.process_time()
+        for index in np.random.default_rng(0).integers(len(samples), size=1000).tolist():
+            samples[index]
+        found = (time.process_time() - began) / 1000
+    print(f"\n    {num_shards:,} shards: opened in {opened:.1f} s, {held / 2**20:.0f} MiB")
+    print(
+        f"    any sample of {len(kept.split('train')):,} is found in {1000 * found:.2f} ms, index of its shard included"
+    )
 
 
 def share(step: int, batch: int, reader: int, readers: int) -> np.ndarray:

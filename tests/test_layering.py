@@ -29,6 +29,7 @@ FLOORS = {
     "training": 4,
     "inference": 4,
     "reporting": 5,
+    "serving": 5,
     "cli": 6,
 }
 """The first part of a module's name -> its floor. Modules on one floor import each other only inside one package,"""

@@ -153,15 +153,20 @@ def write_mask(path: Path | str, label_map: np.ndarray, labels: LabelSet) -> Non
             as 16-bit grey.
         labels: the classes.
     """
+    write_atomically(Path(path), encode_mask(label_map, labels, str(path)))
+
+
+def encode_mask(label_map: np.ndarray, labels: LabelSet, name: str = "the mask") -> bytes:
+    """The PNG file that `write_mask` writes; `name` is what errors call it."""
     if label_map.ndim != 2 or label_map.dtype not in (np.uint8, np.uint16):
         got = f"got a label map {label_map.shape} of {label_map.dtype}"
-        raise InputError(f"{path}: {got}; expected (H, W) of uint8 or uint16; convert it")
+        raise InputError(f"{name}: {got}; expected (H, W) of uint8 or uint16; convert it")
     image = Image.fromarray(np.ascontiguousarray(label_map))
     if label_map.dtype == np.uint8:
         image.putpalette(palette_of(labels)[:256].tobytes())
     stream = io.BytesIO()
     image.save(stream, "PNG")
-    write_atomically(Path(path), stream.getvalue())
+    return stream.getvalue()
 
 
 def labels_to_picture(label_map: np.ndarray, labels: LabelSet) -> np.ndarray:

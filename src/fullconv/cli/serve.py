@@ -2,8 +2,12 @@
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from fullconv.serving.settings import Settings
 
 TOKEN = "FULLCONV_TOKEN"
 
@@ -110,23 +114,9 @@ def serve(
     """
     import sys
 
-    from fullconv.bundle import find_bundle
-
-    folder = find_bundle(model)
-    imports_there()
-
-    import torch
-
-    from fullconv.cli.console import say
-    from fullconv.inference.segmenter import load
-    from fullconv.serving.app import create_app
-    from fullconv.serving.connections import listen
-    from fullconv.serving.connections import serve as answer
-    from fullconv.serving.logs import set_up_logging
     from fullconv.serving.settings import LOOPBACK, Settings
 
-    token = read_token(token_file)
-    is_local = host in LOOPBACK
+    token, is_local = read_token(token_file), host in LOOPBACK
     if token is None and not (is_local or no_token):
         raise click.UsageError(
             f"at --host {host} the whole network may use the service; give it a --token-file, or set {TOKEN}, or say "
@@ -141,20 +131,49 @@ def serve(
         token=token,
         hosts=LOOPBACK if is_local and token is None else frozenset(),
     )
+    form = log if log != "auto" else "text" if sys.stderr.isatty() else "json"
+    run(model, host, port, settings, (device, precision, engine), threads, form)
+
+
+def run(
+    model: str,
+    host: str,
+    port: int,
+    settings: "Settings",
+    options: tuple[str, str, str],
+    threads: int | None,
+    log: str,
+) -> None:
+    """Serves until it is stopped; `options` are device, precision and engine."""
+    from fullconv.bundle import find_bundle
+
+    folder = find_bundle(model)
+    check_packages()
+
+    import torch
+
+    from fullconv.cli.console import say
+    from fullconv.inference.segmenter import load
+    from fullconv.serving import connections
+    from fullconv.serving.app import create_app
+    from fullconv.serving.logs import set_up_logging
+
     if threads is not None:
         torch.set_num_threads(threads)
-    set_up_logging(log if log != "auto" else "text" if sys.stderr.isatty() else "json")
-    listener = listen(host, port)
+    set_up_logging(log)
+    device, precision, engine = options
+    app = create_app(lambda: load(folder, device, precision, engine=engine), settings)
+    listener = connections.listen(host, port)
     shown = f"[{host}]" if ":" in host else host
     print(f"http://{shown}:{listener.getsockname()[1]}", flush=True)
     try:
-        answer(create_app(lambda: load(folder, device, precision, engine=engine), settings), listener)
+        connections.serve(app, listener)
     except KeyboardInterrupt:
         say("interrupted")
         os._exit(130)  # a network that is still at work would hold up the exit
 
 
-def imports_there() -> None:
+def check_packages() -> None:
     """
     Raises:
         ConfigError: the packages of the service are not installed.

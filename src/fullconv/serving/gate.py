@@ -142,22 +142,29 @@ class Exchange:
                 headers[name] = value
             if not self.body_is_read:
                 headers["Connection"] = "close"
-            await self.pass_on(message)
+            await self.hand_over(message)
             return
         body, more = message.get("body", b""), message.get("more_body", False)
         self.bytes_out += len(body)
-        try:
-            for start in range(0, max(1, len(body)), PIECE):
-                async with asyncio.timeout(self.stall_seconds):
-                    last = start + PIECE >= len(body) and not more and self.body_is_read
-                    piece = body[start : start + PIECE]
-                    await self.pass_on({"type": "http.response.body", "body": piece, "more_body": not last})
-        except TimeoutError:
-            raise ClientDisconnect from None
+        for start in range(0, max(1, len(body)), PIECE):
+            last = start + PIECE >= len(body) and not more and self.body_is_read
+            piece = body[start : start + PIECE]
+            await self.hand_over({"type": "http.response.body", "body": piece, "more_body": not last})
         self.ended = time.perf_counter()
         if not more and not self.body_is_read:
             await self.linger()
-            await self.pass_on({"type": "http.response.body", "body": b"", "more_body": False})
+            await self.hand_over({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async def hand_over(self, message: Message) -> None:
+        """
+        Raises:
+            ClientDisconnect: the client does not take it.
+        """
+        try:
+            async with asyncio.timeout(self.stall_seconds):
+                await self.pass_on(message)
+        except TimeoutError:
+            raise ClientDisconnect from None
 
     async def linger(self) -> None:
         """Throws away what the client is still sending, for a while."""

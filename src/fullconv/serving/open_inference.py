@@ -15,7 +15,7 @@ import fullconv
 from fullconv.serving import openapi
 from fullconv.serving.pipeline import Job, answered
 from fullconv.serving.refusals import Refusal
-from fullconv.serving.service import Service
+from fullconv.serving.service import Service, service_of
 from fullconv.serving.tensors import (
     INPUT,
     LABELS,
@@ -30,89 +30,96 @@ from fullconv.serving.tensors import (
 TYPES = ("", "application/json", "application/octet-stream")
 
 
-def open_inference_routes(service: Service) -> APIRouter:
-    routes = APIRouter(prefix="/v2", default_response_class=JSONResponse)
-    settings = service.settings
+routes = APIRouter(prefix="/v2", default_response_class=JSONResponse)
 
-    def check_name(name: str) -> None:
-        if name != settings.name:
-            raise Refusal("not_found", f"no model {name[:100]!r} here; the model is {settings.name!r}")
 
-    @routes.get("", responses=openapi.SERVER)
-    async def server() -> dict[str, Any]:
-        """The service."""
-        version = fullconv.__version__
-        return {"name": "fullconv", "version": version, "extensions": ["binary_tensor_data"]}
+def ready_service(request: Request, name: str | None = None) -> Service:
+    """The service, once it is ready.
 
-    @routes.get("/health/live", responses=openapi.LIVE)
-    async def live() -> dict[str, Any]:
-        """Whether the service runs: if not, start it anew."""
-        return {"live": True}
+    Raises:
+        Refusal: it is not, or has another model.
+    """
+    service = service_of(request)
+    if name not in (None, service.settings.name):
+        raise Refusal("not_found", f"no model {name[:100]!r} here; the model is {service.settings.name!r}")
+    _ = service.pipeline
+    return service
 
-    @routes.get("/health/ready", responses=openapi.READY)
-    async def ready() -> dict[str, Any]:
-        """Whether requests are taken: the model is loaded, and no stop was asked for."""
-        _ = service.pipeline
-        return {"ready": True}
 
-    @routes.get("/models/{name}/ready", responses=openapi.MODEL_READY)
-    async def model_ready(name: str) -> dict[str, Any]:
-        """The same, of a model."""
-        check_name(name)
-        _ = service.pipeline
-        return {"name": name, "ready": True}
+@routes.get("", responses=openapi.SERVER)
+async def server() -> dict[str, Any]:
+    """The service."""
+    return {"name": "fullconv", "version": fullconv.__version__, "extensions": ["binary_tensor_data"]}
 
-    @routes.get("/models/{name}", responses=openapi.MODEL_METADATA)
-    async def metadata(name: str) -> dict[str, Any]:
-        """A model's inputs and outputs."""
-        check_name(name)
-        _ = service.pipeline
-        num_classes = len(service.about["classes"])
-        ids = "UINT8" if num_classes <= 256 else "UINT16"
-        return {
-            "name": name,
-            "platform": "fullconv",
-            "inputs": [{"name": INPUT, "datatype": "UINT8", "shape": [-1, -1, -1, 3]}],
-            "outputs": [
-                {"name": LABELS, "datatype": ids, "shape": [-1, -1, -1]},
-                {"name": SCORES, "datatype": "FP32", "shape": [-1, num_classes, -1, -1]},
-            ],
-        }
 
-    @routes.post(
-        "/models/{name}/infer",
-        response_class=Response,
-        responses=openapi.INFER,
-        openapi_extra=openapi.INFER_BODY,
-    )
-    async def infer(
-        request: Request,
-        name: str,
-        json_length: Annotated[
-            str | None,
-            Header(alias=LENGTH_HEADER, description="Bytes of the JSON, where the tensor's bytes follow it"),
-        ] = None,
-        timeout: openapi.Timeout = None,
-    ) -> Response:
-        """Labels, and scores where they are asked for, of pictures that have been decoded."""
-        check_name(name)
-        pipeline = service.pipeline
-        pipeline.check_room()
-        kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-        if kind not in TYPES:
-            raise Refusal("unsupported_format", f"the body is {kind[:80]!r}; expected application/json")
-        async with service.bodies.of(request) as body:
-            inference = await pipeline.in_thread(partial(parse, body, json_length, settings))
-            check_reply(inference, len(service.about["classes"]), settings)
-            count, height, width, _ = inference.pictures.shape
-            job = Job(
-                (height, width),
-                count,
-                decode=lambda: list(inference.pictures),
-                label=partial(label, inference),
-                encode=lambda job: infer_reply(inference, name, job.answers),
-                timeout=min(timeout or settings.timeout, settings.timeout),
-            )
-            return await answered(pipeline, job, request)
+@routes.get("/health/live", responses=openapi.LIVE)
+async def live() -> dict[str, Any]:
+    """Whether the service runs: if not, start it anew."""
+    return {"live": True}
 
-    return routes
+
+@routes.get("/health/ready", responses=openapi.READY)
+async def ready(request: Request) -> dict[str, Any]:
+    """Whether requests are taken: the model is loaded, and no stop was asked for."""
+    ready_service(request)
+    return {"ready": True}
+
+
+@routes.get("/models/{name}/ready", responses=openapi.MODEL_READY)
+async def model_ready(request: Request, name: str) -> dict[str, Any]:
+    """The same, of a model."""
+    ready_service(request, name)
+    return {"name": name, "ready": True}
+
+
+@routes.get("/models/{name}", responses=openapi.MODEL_METADATA)
+async def metadata(request: Request, name: str) -> dict[str, Any]:
+    """A model's inputs and outputs."""
+    num_classes = len(ready_service(request, name).about["classes"])
+    ids = "UINT8" if num_classes <= 256 else "UINT16"
+    return {
+        "name": name,
+        "platform": "fullconv",
+        "inputs": [{"name": INPUT, "datatype": "UINT8", "shape": [-1, -1, -1, 3]}],
+        "outputs": [
+            {"name": LABELS, "datatype": ids, "shape": [-1, -1, -1]},
+            {"name": SCORES, "datatype": "FP32", "shape": [-1, num_classes, -1, -1]},
+        ],
+    }
+
+
+@routes.post(
+    "/models/{name}/infer",
+    response_class=Response,
+    responses=openapi.INFER,
+    openapi_extra=openapi.INFER_BODY,
+)
+async def infer(
+    request: Request,
+    name: str,
+    json_length: Annotated[
+        str | None,
+        Header(alias=LENGTH_HEADER, description="Bytes of the JSON, where the tensor's bytes follow it"),
+    ] = None,
+    timeout: openapi.Timeout = None,
+) -> Response:
+    """Labels, and scores where they are asked for, of pictures that have been decoded."""
+    service = ready_service(request, name)
+    settings, pipeline = service.settings, service.pipeline
+    pipeline.check_room()
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind not in TYPES:
+        raise Refusal("unsupported_format", f"the body is {kind[:80]!r}; expected application/json")
+    async with service.bodies.of(request) as body:
+        inference = await pipeline.in_thread(partial(parse, body, json_length, settings))
+        check_reply(inference, len(service.about["classes"]), settings)
+        count, height, width, _ = inference.pictures.shape
+        job = Job(
+            (height, width),
+            count,
+            decode=lambda: list(inference.pictures),
+            label=partial(label, inference),
+            encode=lambda job: infer_reply(inference, name, job.answers),
+            timeout=min(timeout or settings.timeout, settings.timeout),
+        )
+        return await answered(pipeline, job, request)

@@ -115,8 +115,8 @@ PREDICTION = {
     "width": 4,
     "classes": {"road": 0.75, "sky": 0.25},
     "shapes": [
-        {"id": 0, "name": "sky", "pixels": 2, "rle": {"size": [2, 4], "counts": "0114"}},
-        {"id": 3, "name": "road", "pixels": 6, "rle": {"size": [2, 4], "counts": "1115O"}},
+        {"id": 0, "name": "sky", "pixels": 2, "rle": {"size": [2, 4], "counts": "01104"}},
+        {"id": 3, "name": "road", "pixels": 6, "rle": {"size": [2, 4], "counts": "1114"}},
     ],
 }
 
@@ -180,7 +180,7 @@ SERVER: Responses = {
     ),
     **errors(),
 }
-MODEL_READY: Responses = READY | errors(404, 503)
+MODEL_READY: Responses = READY | errors(404, 422, 503)
 MODEL_METADATA: Responses = {
     200: json_response(
         "Inputs and outputs",
@@ -194,7 +194,7 @@ MODEL_METADATA: Responses = {
             ],
         },
     ),
-    **errors(404, 503),
+    **errors(404, 422, 503),
 }
 
 PARAMETERS = {"type": "object", "additionalProperties": True}

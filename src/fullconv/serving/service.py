@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from starlette.requests import Request
 
 from fullconv.bundle import MANIFEST, read_manifest
 from fullconv.errors import FullconvError, InputError
@@ -97,6 +98,10 @@ class Service:
         """Ends the requests that are there, too."""
         if self._pipeline is not None:
             self._pipeline.abandon()
+
+
+def service_of(request: Request) -> Service:
+    return request.app.state.service
 
 
 def loaded(loader: Callable[[], Segmenter], settings: Settings) -> tuple[Segmenter, dict[str, Any]]:

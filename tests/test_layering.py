@@ -89,7 +89,14 @@ def test_no_code_is_loaded_from_model_files():
 
 @pytest.mark.parametrize(
     "command",
-    [["--help"], ["train", "--help"], ["predict", "--help"], ["data", "--help"], ["explain", "--help"]],
+    [
+        ["--help"],
+        ["train", "--help"],
+        ["predict", "--help"],
+        ["data", "--help"],
+        ["explain", "--help"],
+        ["serve", "--help"],
+    ],
 )
 def test_help_needs_no_torch(command):
     code = (

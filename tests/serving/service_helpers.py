@@ -2,9 +2,11 @@
 
 import asyncio
 import io
+import threading
 import time
 from collections.abc import Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
+from http.client import HTTPConnection
 
 import httpx
 import numpy as np
@@ -17,6 +19,7 @@ from fullconv.inference.segmenter import Segmenter
 from fullconv.labels import Head, LabelSet
 from fullconv.preprocessing import Preprocessing
 from fullconv.serving.app import create_app
+from fullconv.serving.connections import listen, serve
 from fullconv.serving.service import Service
 from fullconv.serving.settings import Settings
 
@@ -129,3 +132,56 @@ async def until(condition: Callable[[], bool], seconds: float = 30) -> None:
     while not condition():
         assert time.monotonic() < end, "waited in vain"
         await asyncio.sleep(0.005)
+
+
+@contextmanager
+def running(
+    source: Segmenter | Callable[[], Segmenter] | None = None,
+    settings: Settings | None = None,
+    ready: bool = True,
+):
+    """A service behind a real socket, in a thread: its port, and the service. In the end it is stopped as by a signal."""
+    app = create_app(source or segmenter_of(), settings or Settings())
+    service: Service = app.state.service
+    listener = listen("127.0.0.1", 0)
+    port = listener.getsockname()[1]
+    thread = threading.Thread(target=serve, args=(app, listener))
+    thread.start()
+    try:
+        while ready and get(port, "/v2/health/ready")[0] != 200:
+            time.sleep(0.02)
+        yield port, service
+    finally:
+        service.stop()
+        thread.join(30)
+        assert not thread.is_alive()
+
+
+def get(port: int, path: str) -> tuple[int, bytes]:
+    """Status and content, by a connection of its own."""
+    connection = HTTPConnection("127.0.0.1", port, timeout=30)
+    try:
+        connection.request("GET", path)
+        reply = connection.getresponse()
+        return reply.status, reply.read()
+    finally:
+        connection.close()
+
+
+class Held:
+    """A segmenter that waits, before each batch, until it is let go; it remembers the batches."""
+
+    def __init__(self, open: bool = False) -> None:
+        self.segmenter = segmenter_of()
+        self.batches: list[list[np.ndarray]] = []
+        self.gate = threading.Semaphore(10**6 if open else 0)
+        self.predict = self.segmenter.predict_batch
+        self.segmenter.predict_batch = self.held  # pyright: ignore[reportAttributeAccessIssue]
+
+    def held(self, pictures: list[np.ndarray], extras: list[None]) -> object:
+        self.batches.append(pictures)
+        assert self.gate.acquire(timeout=30)
+        return self.predict(pictures, extras)
+
+    def let_go(self, batches: int = 10**6) -> None:
+        self.gate.release(batches)

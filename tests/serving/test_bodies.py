@@ -16,6 +16,14 @@ FORM = "multipart/form-data; boundary=b"
 PART = b'--b\r\nContent-Disposition: form-data; name="image"; filename="a;b.png"\r\nContent-Type: image/png\r\n\r\n'
 
 
+def status_of(body: bytes, content_type: str) -> int:
+    try:
+        form_file(body, content_type, "image")
+    except Refusal as refusal:
+        return refusal.status
+    return 200
+
+
 @given(
     content=st.binary(max_size=2000),
     name=st.text(st.characters(codec="ascii", categories=["L", "N"]), min_size=1),

@@ -7,6 +7,7 @@ import httpx
 import numpy as np
 import pytest
 from service_helpers import (
+    Held,
     application,
     brightest,
     code_of,
@@ -20,25 +21,6 @@ from service_helpers import (
 
 from fullconv.inference.segmenter import Segmenter
 from fullconv.serving.settings import Settings
-
-
-class Held:
-    """A segmenter that waits, before each batch, until it is let go; it remembers the batches."""
-
-    def __init__(self, open: bool = False) -> None:
-        self.segmenter = segmenter_of()
-        self.batches: list[list[np.ndarray]] = []
-        self.gate = threading.Semaphore(10**6 if open else 0)
-        self.predict = self.segmenter.predict_batch
-        self.segmenter.predict_batch = self.held  # pyright: ignore[reportAttributeAccessIssue]
-
-    def held(self, pictures: list[np.ndarray], extras: list[None]) -> object:
-        self.batches.append(pictures)
-        assert self.gate.acquire(timeout=30)
-        return self.predict(pictures, extras)
-
-    def let_go(self, batches: int = 10**6) -> None:
-        self.gate.release(batches)
 
 
 def send(client: httpx.AsyncClient, picture: np.ndarray, **headers: str) -> "asyncio.Task[httpx.Response]":

@@ -211,15 +211,15 @@ def by_server(
     from fullconv.inference.folder import LABELLED, find_pictures
     from fullconv.serving.client import Server, predict_remotely
 
-    server = Server(url, os.environ.get("FULLCONV_TOKEN"))
-    served = server.served()
-    sources = words[1:] if len(words) > 1 and words[0] == served.name else words
-    try:
-        files = find_pictures(sources, LABELLED, but=out)
-    except InputError as error:
-        raise ConfigError(f"{error}; the model at {url} is {served.name!r}") from None
-    count = len(files[part[0] - 1 :: part[1]])
-    show(lambda progress: predict_remotely(server, served, files, out, kinds, part), count, out, as_json)
+    with Server(url, os.environ.get("FULLCONV_TOKEN")) as server:
+        served = server.served()
+        sources = words[1:] if len(words) > 1 and words[0] == served.name else words
+        try:
+            files = find_pictures(sources, LABELLED, but=out)
+        except InputError as error:
+            raise ConfigError(f"{error}; the model at {url} is {served.name!r}") from None
+        count = len(files[part[0] - 1 :: part[1]])
+        show(lambda progress: predict_remotely(server, served, files, out, kinds, part), count, out, as_json)
 
 
 def digest_of(model: str) -> str:

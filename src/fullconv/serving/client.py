@@ -2,7 +2,6 @@
 
 import io
 import json
-import threading
 import time
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
@@ -59,7 +58,7 @@ class Served:
 
 
 class Server:
-    """A service; each thread has a connection of its own, which is kept.
+    """A service; connections to it are kept until the context ends.
 
     Args:
         url: http or https, host, and perhaps a port and a path before /v1.
@@ -81,7 +80,14 @@ class Server:
         self.host, self.port, self.path = parts.hostname, port, parts.path.rstrip("/")
         self.kind = HTTPSConnection if parts.scheme == "https" else HTTPConnection
         self.headers = {} if token is None else {"Authorization": f"Bearer {token}"}
-        self.local = threading.local()
+        self.idle: list[HTTPConnection] = []
+
+    def __enter__(self) -> "Server":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        while self.idle:
+            self.idle.pop().close()
 
     def served(self) -> Served:
         """
@@ -114,7 +120,6 @@ class Server:
             try:
                 status, retry_after, timing, content = self.ask_once(method, path, body, headers)
             except (OSError, HTTPException) as error:
-                self.local.connection = None
                 breaks += 1
                 if breaks > BREAKS:
                     reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
@@ -139,13 +144,18 @@ class Server:
         self, method: str, path: str, body: bytes, headers: dict[str, str]
     ) -> tuple[int, str, str, bytes]:
         """Status, Retry-After, Server-Timing and content of a reply."""
-        connection = getattr(self.local, "connection", None)
-        if connection is None:
+        try:
+            connection = self.idle.pop()
+        except IndexError:
             connection = self.kind(self.host, self.port, timeout=REPLY_SECONDS)
-            self.local.connection = connection
-        connection.request(method, self.path + path, body, headers)
-        reply = connection.getresponse()
-        content = reply.read()
+        try:
+            connection.request(method, self.path + path, body, headers)
+            reply = connection.getresponse()
+            content = reply.read()
+        except BaseException:
+            connection.close()
+            raise
+        self.idle.append(connection)
         return reply.status, reply.getheader("Retry-After", ""), reply.getheader("Server-Timing", ""), content
 
 

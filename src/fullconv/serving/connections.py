@@ -121,7 +121,7 @@ class PatientProtocol(H11Protocol):
                 self.timer.cancel()
             self.timer = None
         elif self.timer is None:
-            self.timer = self.loop.call_later(self.settings.header_seconds, self.transport.abort)
+            self.timer = self.loop.call_later(self.settings.header_seconds, self.transport.close)
 
     def send_400_response(self, msg: str) -> None:
         content = {"error": {"code": "bad_request", "message": "this is not HTTP, or its head is too long"}}

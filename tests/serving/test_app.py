@@ -212,7 +212,7 @@ def test_scores_that_would_be_too_large_are_refused():
     assert (reply.status_code, code_of(reply)) == (413, "too_large")
 
 
-@pytest.mark.parametrize("seconds", ["0", "-1", "soon", "nan", "inf", "1e9"])
+@pytest.mark.parametrize("seconds", ["0", "0.9", "-1", "soon", "nan", "inf", "1e9"])
 def test_a_wrong_timeout_is_refused(seconds):
     reply = asked(
         lambda client: client.post("/v1/predict", files=image(FILE), headers={"X-Request-Timeout": seconds})

@@ -185,7 +185,7 @@ def test_a_port_that_is_taken():
 
 
 def test_an_address_that_is_not_ours():
-    with pytest.raises(ConfigError, match="cannot listen at 203.0.113.1:0: cannot assign requested address"):
+    with pytest.raises(ConfigError, match="cannot assign requested address; stop what runs there"):
         listen("203.0.113.1", 0)
 
 

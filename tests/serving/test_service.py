@@ -4,29 +4,15 @@ import asyncio
 import logging
 import threading
 
-import pytest
 import torch
 from service_helpers import application, code_of, encoded, image, picture_of, segmenter_of, until
 
-from fullconv.bundle import WEIGHTS, Architecture, save_bundle
+from fullconv.bundle import MANIFEST, WEIGHTS, find_bundle, read_manifest
 from fullconv.inference.segmenter import Segmenter, load
-from fullconv.labels import LabelSet
 from fullconv.preprocessing import Preprocessing
-from fullconv.serving.service import describe
 from fullconv.serving.settings import Settings
 
-
-@pytest.fixture(scope="module")
-def bundle(tmp_path_factory):
-    torch.manual_seed(0)
-    architecture = Architecture(model="fcn32s", backbone="mobilenetv3_small_050", num_classes=3)
-    labels, folder = LabelSet.from_names(["a", "b", "c"]), tmp_path_factory.mktemp("models") / "m"
-    trained = {"data": "scenes", "licence": "CC0", "limits": "made up"}
-    metrics = {"mean_iou": 0.5}
-    save_bundle(
-        folder, architecture.build().state_dict(), architecture, labels, Preprocessing(), trained, metrics
-    )
-    return folder
+CAMVID = find_bundle("camvid")
 
 
 async def assert_not_ready(client, retry: bool) -> None:
@@ -60,10 +46,10 @@ def test_while_the_model_is_being_loaded():
     asyncio.run(main())
 
 
-def test_a_damaged_model_leaves_a_service_that_lives_and_is_not_ready(bundle, tmp_path, caplog):
-    weights = bytearray((bundle / WEIGHTS).read_bytes())
+def test_a_damaged_model_leaves_a_service_that_lives_and_is_not_ready(tmp_path, caplog):
+    weights = bytearray((CAMVID / WEIGHTS).read_bytes())
     weights[-1] ^= 1
-    for file in bundle.iterdir():
+    for file in CAMVID.iterdir():
         (tmp_path / file.name).write_bytes(weights if file.name == WEIGHTS else file.read_bytes())
 
     async def main() -> None:
@@ -92,23 +78,24 @@ def test_a_model_of_further_channels_is_not_served(caplog):
     asyncio.run(main())
 
 
-def test_what_a_bundle_says_of_itself(bundle):
-    segmenter = load(bundle, precision="fp32")
-    about = describe(segmenter, Settings(name="m"))
-    assert about["stride"] == 32
-    assert about["architecture"]["backbone"] == "mobilenetv3_small_050"
-    assert (about["licence"], about["limits_of_use"], about["trained_on"]) == ("CC0", "made up", "scenes")
-    assert about["metrics"] == {"mean_iou": 0.5}
-    assert len(about["digest"]) == 64
+def test_what_a_bundle_says_of_itself_and_of_a_picture():
+    segmenter, manifest, picture = (
+        load(CAMVID, precision="fp32"),
+        read_manifest(CAMVID / MANIFEST),
+        picture_of(50, 60),
+    )
+
+    async def main() -> tuple[dict, dict]:
+        async with application(segmenter, Settings(name="camvid")) as (client, _):
+            said = await client.post("/v1/predict", files=image(encoded(picture)))
+            return (await client.get("/v1/model")).json(), said.json()
+
+    about, said = asyncio.run(main())
+    assert about["digest"] == said["digest"] == manifest.weights_sha256
+    assert (about["stride"], about["architecture"]["model"]) == (4, "fcn4s")
+    assert about["trained_on"] == "camvid"
+    assert about["licence"] == manifest.trained["licence"]
+    assert about["limits_of_use"] == manifest.trained["limits"]
     assert about["parameters"] == sum(each.numel() for each in segmenter.model.parameters())
-
-
-def test_a_bundle_answers_as_the_segmenter_does(bundle):
-    picture = picture_of(50, 60)
-    want = load(bundle, precision="fp32").predict(picture).fractions()
-
-    async def main() -> dict:
-        async with application(lambda: load(bundle, precision="fp32")) as (client, _):
-            return (await client.post("/v1/predict", files=image(encoded(picture)))).json()
-
-    assert asyncio.run(main())["classes"] == want
+    assert [entry["name"] for entry in about["classes"]] == list(manifest.labels.names)
+    assert said["classes"] == segmenter.predict(picture).fractions()

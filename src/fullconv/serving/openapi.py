@@ -6,7 +6,7 @@ from fastapi import Header
 
 Timeout = Annotated[
     float | None,
-    Header(alias="X-Request-Timeout", gt=0, le=86_400, description="Seconds within which a reply is of use"),
+    Header(alias="X-Request-Timeout", ge=1, le=86_400, description="Seconds within which a reply is of use"),
 ]
 
 Responses = dict[int | str, dict[str, Any]]

@@ -8,6 +8,8 @@ The command line prints it in one line and exits with 1; a server answers with i
     │   ├── ConfigError                  an option or a configuration file
     │   ├── UnknownNameError             a name that is not in a list; the nearest one is suggested
     │   ├── PictureError                 a picture or mask file that cannot be read
+    │   │   ├── PictureFormatError       of a kind that is not read
+    │   │   └── PictureTooLargeError     of more bytes, more pixels or a longer side than allowed
     │   └── DataError                    a data set: layout, pairs, ids, sizes
     └── RunError (RuntimeError)          the input was fine, the work failed
         ├── BundleError                  a model folder that is incomplete or damaged
@@ -57,6 +59,14 @@ class UnknownNameError(InputError):
 
 class PictureError(InputError):
     """A picture or mask file cannot be read."""
+
+
+class PictureFormatError(PictureError):
+    """A picture is of a kind that is not read."""
+
+
+class PictureTooLargeError(PictureError):
+    """A picture has more bytes, more pixels or a longer side than allowed."""
 
 
 class DataError(InputError):

@@ -183,23 +183,24 @@ def write_mask(path: Path | str, label_map: np.ndarray, labels: LabelSet) -> Non
         label_map: as in `encode_mask`.
         labels: the classes.
     """
-    if label_map.ndim != 2 or label_map.dtype not in (np.uint8, np.uint16):
-        got = f"got a label map {label_map.shape} of {label_map.dtype}"
-        raise InputError(f"{path}: {got}; expected (H, W) of uint8 or uint16; convert it")
-    write_atomically(Path(path), encode_mask(label_map, labels))
+    write_atomically(Path(path), encode_mask(label_map, labels, str(path)))
 
 
-def encode_mask(label_map: np.ndarray, labels: LabelSet) -> bytes:
+def encode_mask(label_map: np.ndarray, labels: LabelSet, name: str = "the mask") -> bytes:
     """A label map as the bytes of a PNG.
 
     Args:
         label_map: (H, W) uint8, written with the class colours as palette (255 is cream); or uint16, written
             as 16-bit grey.
         labels: the classes.
+        name: what errors call it.
 
     >>> encode_mask(np.zeros((2, 3), np.uint8), LabelSet.from_names(["background", "bag"]))[:4]
     b'\\x89PNG'
     """
+    if label_map.ndim != 2 or label_map.dtype not in (np.uint8, np.uint16):
+        got = f"got a label map {label_map.shape} of {label_map.dtype}"
+        raise InputError(f"{name}: {got}; expected (H, W) of uint8 or uint16; convert it")
     image = Image.fromarray(np.ascontiguousarray(label_map))
     if label_map.dtype == np.uint8:
         image.putpalette(palette_of(labels)[:256].tobytes())

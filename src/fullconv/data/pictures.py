@@ -9,7 +9,7 @@ those stored. docs/pictures.md lists what becomes of each kind of file.
 import re
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import BinaryIO
@@ -18,7 +18,7 @@ import numpy as np
 from PIL import ExifTags, Image, TiffImagePlugin, TiffTags
 
 from fullconv.data.sources import MAX_BYTES, Packed
-from fullconv.errors import PictureError
+from fullconv.errors import PictureError, PictureFormatError, PictureTooLargeError
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", "PPM")
 EXPECTED = "JPEG, PNG, WebP, BMP, TIFF, GIF or PPM"
@@ -122,8 +122,11 @@ def decode_picture(
     max_bytes: int = MAX_BYTES,
     max_pixels: int = MAX_PIXELS,
     max_side: int = MAX_SIDE,
+    formats: Sequence[str] = FORMATS,
 ) -> np.ndarray:
     """`read_picture` for a stream of bytes that can be searched; `name` is what errors call it.
+
+    `formats` are those of `FORMATS` that are read.
 
     >>> import io
     >>> stream = io.BytesIO()
@@ -131,7 +134,9 @@ def decode_picture(
     >>> decode_picture(stream, "grey.png").shape
     (2, 4, 3)
     """
-    image = open_header(stream, name, max_bytes=max_bytes, max_pixels=max_pixels, max_side=max_side)
+    image = open_header(
+        stream, name, max_bytes=max_bytes, max_pixels=max_pixels, max_side=max_side, formats=formats
+    )
     return to_rgb(load_upright(image, name), name)
 
 
@@ -142,9 +147,13 @@ def picture_size(path: Path | str | Packed) -> tuple[int, int]:
         PictureError: the file is absent, no picture or too large.
     """
     with open_file(path) as stream:
-        image = open_header(stream, str(path))
-        width, height = image.size
-        return (width, height) if orientation(image) >= 5 else (height, width)
+        return upright_size(open_header(stream, str(path)))
+
+
+def upright_size(image: Image.Image) -> tuple[int, int]:
+    """The (height, width) of a picture whose header has been read, once it stands upright."""
+    width, height = image.size
+    return (width, height) if orientation(image) >= 5 else (height, width)
 
 
 def open_file(path: Path | str | Packed) -> BinaryIO:
@@ -168,6 +177,7 @@ def open_header(
     max_bytes: int = MAX_BYTES,
     max_pixels: int = MAX_PIXELS,
     max_side: int = MAX_SIDE,
+    formats: Sequence[str] = FORMATS,
 ) -> Image.Image:
     """Reads a picture's header, and checks length, format and size before any pixel is decoded."""
     max_pixels = min(max_pixels, MAX_PIXELS)
@@ -185,14 +195,17 @@ def open_header(
     except Image.DecompressionBombError as error:
         found = re.search(r"(\d+) pixels", str(error))
         size = f"{int(found[1]):,}" if found else f"more than {MAX_PIXELS:,}"
-        raise PictureError(_too_many_pixels(name, size, max_pixels), "too-large") from None
+        raise PictureTooLargeError(_too_many_pixels(name, size, max_pixels), "too-large") from None
     except Exception:  # a damaged header can make Pillow raise nearly any type
-        raise PictureError(f"{name}: {_what_is_wrong(stream)}") from None
+        raise _unreadable(stream, name) from None
+    if image.format not in (*formats, "MPO"):  # MPO is what Pillow calls a JPEG with a second picture
+        kinds = ", ".join(formats)
+        raise PictureFormatError(f"{name}: is a {image.format} picture; expected {kinds}; convert it")
     width, height = image.size
     if width * height > max_pixels:
-        raise PictureError(_too_many_pixels(name, f"{width} x {height}", max_pixels), "too-large")
+        raise PictureTooLargeError(_too_many_pixels(name, f"{width} x {height}", max_pixels), "too-large")
     if max(width, height) > max_side:
-        raise PictureError(
+        raise PictureTooLargeError(
             f"{name}: is {width} x {height} pixels; sides of at most {max_side:,} are read; "
             "reduce it or cut it into tiles",
             "too-large",
@@ -258,10 +271,10 @@ def _band_as_rgb(band: Image.Image, name: str) -> np.ndarray:
     if band.mode.startswith("I"):
         grey = np.asarray(band)
         if band.mode == "I" and (grey.min() < 0 or grey.max() > 65535):
-            raise PictureError(f"{name}: its grey values exceed 16 bits; expected 0..65535; convert it")
+            raise PictureFormatError(f"{name}: its grey values exceed 16 bits; expected 0..65535; convert it")
         return _FROM_16_BITS[grey][..., None]
     if band.mode == "F":
-        raise PictureError(f"{name}: holds floating-point values; expected 8 or 16 bits; convert it")
+        raise PictureFormatError(f"{name}: holds floating-point values; expected 8 or 16 bits; convert it")
     if band.mode == "La":  # Pillow knows no shorter way
         band = band.convert("LA")
     band.info.pop("transparency", None)  # Pillow warns when it converts around a transparent colour
@@ -278,7 +291,7 @@ def _check_length(stream: BinaryIO, name: str, max_bytes: int) -> None:
     if num_bytes == 0:
         raise PictureError(f"{name}: is empty (0 bytes); copy or export it again", "empty-file")
     if num_bytes > max_bytes:
-        raise PictureError(
+        raise PictureTooLargeError(
             f"{name}: has {num_bytes:,} bytes; at most {max_bytes:,} are read; reduce it or cut it into tiles",
             "too-large",
         )
@@ -302,23 +315,23 @@ def _check_tiff(image: TiffImagePlugin.TiffImageFile, name: str) -> None:
         rare = f"its white is {0 if photometric == 0 else 4095} in {bits} bits"
     else:
         return
-    raise PictureError(f"{name}: is a TIFF of a kind that is not read ({rare}); convert it to PNG")
+    raise PictureFormatError(f"{name}: is a TIFF of a kind that is not read ({rare}); convert it to PNG")
 
 
-def _what_is_wrong(stream: BinaryIO) -> str:
+def _unreadable(stream: BinaryIO, name: str) -> PictureError:
     """Why a file's header could not be read, by its first bytes."""
     stream.seek(0)
     start = stream.read(32)
     for offset, mark, kind in _STARTS:
         if start[offset:].startswith(mark):
-            return (
-                f"is a {kind} file that cannot be read: damaged, cut short or of a rare kind; copy it again, "
-                "or convert it to PNG"
+            return PictureError(
+                f"{name}: is a {kind} file that cannot be read: damaged, cut short or of a rare kind; copy it "
+                "again, or convert it to PNG"
             )
     for offset, mark, kind in _OTHER_STARTS:
         if start[offset:].startswith(mark):
-            return f"is {kind}; expected {EXPECTED}; convert or replace it"
-    return f"is not a picture; expected {EXPECTED}; convert or remove it"
+            return PictureFormatError(f"{name}: is {kind}; expected {EXPECTED}; convert or replace it")
+    return PictureError(f"{name}: is not a picture; expected {EXPECTED}; convert or remove it")
 
 
 def _too_many_pixels(name: str, size: str, max_pixels: int) -> str:

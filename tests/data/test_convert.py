@@ -147,6 +147,14 @@ def test_a_picture_in_several_splits_is_written_once(tmp_path: Path):
         assert len(inodes) == 2
 
 
+@pytest.mark.parametrize("form", FORMS)
+def test_splits_and_classes_of_any_name(tmp_path: Path, form):
+    labels = LabelSet.from_names(["_background_", "background", "ignore", "void", "_ignore_"])
+    maps = {"everything": {"a": np.array([[0, 1, 2, 3, 4]], np.uint8)}}
+    assert convert(make(tmp_path / "old", maps, labels), tmp_path / "new", form).changed == 0
+    assert list(open_dataset(tmp_path / "new").splits) == ["everything"]
+
+
 def test_pictures_are_linked_where_asked(tmp_path: Path):
     dataset = make(tmp_path / "old", {"train": {"a": np.zeros((2, 2), np.uint8)}}, WITH_BACKGROUND)
     old = dataset.split("train")[0].picture

@@ -123,6 +123,7 @@ class Description(Classes):
     Attributes:
         classes: in id order; empty where `layout` is given and the classes are left to it.
         layout: the name of the layout, where it is not to be found by looking.
+        splits: what of the folders or files of annotations is a split, where their names do not say it.
         name: the data set's name; the folder's without.
         masks: given where the masks are grey pictures.
         extra: given where the pictures have extra channels.
@@ -133,6 +134,7 @@ class Description(Classes):
         tuple[Annotated[ClassEntry, BeforeValidator(_entry)], ...], Field(min_length=1, max_length=255)
     ] = ()
     layout: str | None = None
+    splits: tuple[Annotated[str, Field(min_length=1)], ...] = ()
     name: str | None = None
     masks: MaskEntry | None = None
     extra: ExtraEntry | None = None
@@ -177,12 +179,15 @@ def read_description(path: Path) -> Description:
         content = yaml.safe_load(path.read_text("utf-8-sig"))
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path}: cannot be read ({error}); expected a YAML file in UTF-8") from None
-    except yaml.YAMLError as error:
+    except (
+        yaml.YAMLError,
+        ValueError,
+        RecursionError,
+    ) as error:  # ValueError: what looks like a date and is none
         mark = getattr(error, "problem_mark", None)
         place = f"line {mark.line + 1}, " if mark else ""
-        raise DataError(
-            f"{path}: {place}is not YAML ({getattr(error, 'problem', error)}); expected e.g. {EXAMPLE}"
-        ) from None
+        problem = " ".join(str(getattr(error, "problem", error)).split())[:200]
+        raise DataError(f"{path}: {place}is not YAML ({problem}); expected e.g. {EXAMPLE}") from None
     if not isinstance(content, dict):
         raise DataError(f"{path}: got {type(content).__name__}, expected keys and values, e.g. {EXAMPLE}")
     try:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+import yaml
 
 from fullconv.data.contents import Dataset
 from fullconv.data.dataset import open_dataset
@@ -126,7 +127,10 @@ def convert(
     with replaced_folder(folder) as fresh:
         FORMS[form](fresh, dataset.labels, dict(_items(dataset, names, link, tell)), style)
         plain = Dataset(dataset.name, fresh, "", dataset.labels, {}, layout_name=form)
-        (fresh / "dataset.yaml").write_text(describe(plain), "utf-8")
+        splits = yaml.safe_dump(
+            {"splits": list(dataset.splits)}, default_flow_style=None, allow_unicode=True, width=10**6
+        )
+        (fresh / "dataset.yaml").write_text(describe(plain) + splits, "utf-8")
         confusion = _read_back(dataset, names, fresh, form, tell)
     left_out = [f"head {head.name}" for head in dataset.heads] + ["extra channels"] * (
         dataset.extra is not None

@@ -102,6 +102,17 @@ def test_folders_of_splits(tmp_path: Path):
     }
 
 
+def test_folders_that_dataset_yaml_calls_splits(tmp_path: Path):
+    for folder in ("monday", "friday"):
+        add(tmp_path / folder, "a", shape("cat", SQUARE))
+    (tmp_path / "dataset.yaml").write_text("layout: labelme\nsplits: [friday]\n")
+    dataset = open_dataset(tmp_path)
+    assert {split: [sample.name for sample in samples] for split, samples in dataset.splits.items()} == {
+        "friday": ["a"],
+        "monday": ["a"],
+    }
+
+
 def test_without_splits_a_tenth_is_val(tmp_path: Path):
     for number in range(20):
         add(tmp_path, f"n{number}", shape("cat", SQUARE))

@@ -49,6 +49,10 @@ def test_pictures_without_text_and_blank_lines(tmp_path: Path):
     make(tmp_path, text=f"\n{SQUARE}\n")
     add(tmp_path, "train", "0", None)
     assert mask_of(tmp_path) == [[0] * 8] * 4
+    assert [sample.mask.path.name for sample in open_dataset(tmp_path).split("train")] == [
+        "data.yaml",
+        "a.txt",
+    ]  # pyright: ignore
     assert read_sample(open_dataset(tmp_path).split("train")[1], open_dataset(tmp_path).labels)[1].any()
 
 

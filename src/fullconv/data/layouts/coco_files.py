@@ -6,6 +6,7 @@ its text stands (16 bytes). Its shapes are read when the mask is drawn.
 Source: COCO, data format, https://cocodataset.org/#format-data.
 """
 
+import re
 from array import array
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -104,7 +105,7 @@ def _is_of(path: Path, kind: str) -> bool:
     if not (stem.startswith(kind) if kind != "instances" else not stem.startswith(OTHER_KINDS)):
         return False
     text = head(path).lstrip()
-    return text.startswith("{") and any(f'"{key}"' in text for key in ("images", "annotations", "categories"))
+    return text.startswith("{") and re.search(r'"(images|annotations|categories)"\s*:\s*\[', text) is not None
 
 
 def picture_folders(root: Path, path: Path, split: str | None) -> Iterator[Path]:

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
+from fullconv.data.classes import find_description
 from fullconv.data.documents import inside, shortened
 from fullconv.data.layouts.folders import SPLIT_NAMES, tenth_for_val
 from fullconv.data.pictures import SUFFIXES, picture_size
@@ -36,17 +37,26 @@ def split_of_folder(name: str) -> str | None:
     return split_in(name) if re.fullmatch(r"[A-Za-z]+[_-]?(\d{4})?", name) else None
 
 
-def splits_of_folders(names: Iterable[str]) -> dict[str, str | None]:
-    """What folders beside each other mean: if one is called by a split, each is a split, else none.
+def splits_of(names: Iterable[str], root: Path) -> dict[str, str | None]:
+    """What folders or files beside each other mean: if one is called by a split, each is a split, else none.
 
-    >>> splits_of_folders(["train", "more", "valid"])
+    Those that the `splits` of dataset.yaml names are splits whatever they are called.
+
+    Args:
+        names: of the folders, or of the files without suffix.
+        root: the data set's folder.
+
+    >>> splits_of(["train", "more", "valid"], Path("no/such/folder"))
     {'train': 'train', 'more': 'more', 'valid': 'val'}
-    >>> splits_of_folders(["monday", "friday"])
+    >>> splits_of(["monday", "friday"], Path("no/such/folder"))
     {'monday': None, 'friday': None}
     """
-    names = list(names)
-    said = any(map(split_of_folder, names))
-    return {name: split_of_folder(name) or name if said else None for name in names}
+    names, described = list(names), find_description(root)
+    said = described[1].splits if described else ()
+    any_said = any(name in said or split_of_folder(name) for name in names)
+    return {
+        name: name if name in said else split_of_folder(name) or name if any_said else None for name in names
+    }
 
 
 def in_splits(

@@ -19,7 +19,7 @@ from pydantic import Field
 
 from fullconv.data.contents import Dataset
 from fullconv.data.documents import Coordinate, Part, head, inside, read_json
-from fullconv.data.layouts.drawn import drawn_size, first_file, in_splits, sample_name, splits_of_folders
+from fullconv.data.layouts.drawn import drawn_size, first_file, in_splits, sample_name, splits_of
 from fullconv.data.named_classes import id_elsewhere, id_of, named_labels
 from fullconv.data.pictures import SUFFIXES
 from fullconv.data.samples import Sample
@@ -131,7 +131,7 @@ def read(folder: Path) -> Dataset:
         raise DataError(f"{folder}: holds no JSON files; expected NAME.json beside NAME.jpg")
     names, lines = Counter[str](), Counter[str]()
     found = []
-    splits = splits_of_folders({path.relative_to(folder).parts[0] for path in paths if path.parent != folder})
+    splits = splits_of({path.relative_to(folder).parts[0] for path in paths if path.parent != folder}, folder)
     for path in paths:
         content = read_json(path, LabelFile)
         for shape in content.shapes:

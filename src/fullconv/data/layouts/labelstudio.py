@@ -4,7 +4,7 @@ Read are polygons, rectangles and ellipses, turned or not, in percents of the pi
 several annotations of a picture the ground truth counts, or else the first that was not cancelled; pictures without any are
 left out, and so are key points and lines. A task names its picture as the server knew it: `/data/upload/1/0a1b2c3d-NAME.jpg`
 is found as that or as NAME.jpg, and of a web address the end counts. The classes are the labels by alphabet, behind
-background. A file called train.json or val.json is that split; of several files each is one.
+background. A file called train.json or val.json is that split.
 
 Source: Label Studio, task format, https://labelstud.io/guide/task_format, and export, https://labelstud.io/guide/export.
 """
@@ -27,7 +27,7 @@ from fullconv.data.layouts.drawn import (
     in_splits,
     require_all,
     sample_name,
-    split_of_folder,
+    splits_of,
 )
 from fullconv.data.named_classes import id_elsewhere, id_of, named_labels
 from fullconv.data.pictures import SUFFIXES
@@ -256,10 +256,9 @@ def read(folder: Path) -> Dataset:
     folders = Pictures(
         [folder / "images", folder, *(path for path in sorted(folder.glob("*")) if path.is_dir())]
     )
+    splits = splits_of((path.stem for path in paths), folder)
     for path in paths:
-        split = split_of_folder(path.stem) or (
-            path.stem if len(paths) > 1 and path.stem.isidentifier() else None
-        )
+        split = splits[path.stem]
         missing, total = [], 0
         for item in read_items(path):
             where = f"{path}: task [{item.index}]"

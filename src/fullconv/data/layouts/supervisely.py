@@ -26,7 +26,7 @@ from fullconv.data.layouts.drawn import (
     require_all,
     sample_name,
     split_of_folder,
-    splits_of_folders,
+    splits_of,
 )
 from fullconv.data.named_classes import hex_color, id_elsewhere, id_of, named_labels
 from fullconv.data.samples import Sample
@@ -164,7 +164,7 @@ def read(folder: Path) -> Dataset:
     meta = read_json(folder / "meta.json", Meta)
     found, missing = [], []
     datasets = _datasets(folder)
-    splits = splits_of_folders(dataset.name for dataset in datasets)
+    splits = splits_of((dataset.name for dataset in datasets), folder)
     for dataset in datasets:
         pictures = {path.name: path for path in pictures_in(dataset / "img", depth=0)}
         by_stem = {path.stem: path for path in pictures.values()}

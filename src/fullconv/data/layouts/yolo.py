@@ -69,7 +69,7 @@ class YoloMask:
     """The polygons of one picture.
 
     Attributes:
-        path: the text file, which need not be there.
+        path: the text file; data.yaml, if there is none.
         picture: the picture's file.
         names: the classes' names by their numbers.
     """
@@ -81,6 +81,11 @@ class YoloMask:
     def __str__(self) -> str:
         return str(self.path)
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether the picture has no text file."""
+        return self.path.suffix != ".txt"
+
     def read(self, labels: LabelSet) -> np.ndarray:
         """The label map: (H, W) uint8, ids of `labels` or 255.
 
@@ -89,7 +94,7 @@ class YoloMask:
             PictureError: the picture cannot be read.
         """
         size_hw = picture_size(self.picture)
-        content = read_bytes(self.path) if self.path.exists() else b""
+        content = b"" if self.is_empty else read_bytes(self.path)
         try:
             lines = content.decode().splitlines()
         except UnicodeDecodeError:
@@ -160,12 +165,14 @@ def read(folder: Path) -> Dataset:
     for split, places in _places(folder, description).items():
         for place in places:
             for picture in _pictures(folder, root, place, f"{path}: {split}"):
-                mask = YoloMask(_label_file(picture, folder), picture, names)
+                lines = _label_file(picture, folder)
+                mask = YoloMask(lines if lines.is_file() else path, picture, names)
                 found.append((split, Sample(sample_name(picture, folder, split), picture, mask)))
     note, splits = in_splits(found, path)
-    if not any(Path(str(sample.mask)).exists() for _, sample in found):
+    if all(sample.mask.path == path for _, sample in found):
+        expected = _label_file(found[0][1].picture, folder)
         raise DataError(
-            f"{path}: none of its {len(found)} pictures has a text file; expected e.g. {found[0][1].mask}; add them"
+            f"{path}: none of its {len(found)} pictures has a text file; expected e.g. {expected}; add them"
         )
     labels = named_labels(folder, names, path)
     return Dataset(folder.resolve().name, folder, f"YOLO outlines by {path.name}{note}", labels, splits)

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from fullconv.data.named_classes import VOID_NAMES, is_background
+from fullconv.data.named_classes import VOID_NAMES, id_elsewhere
 from fullconv.data.shapes.outlines import Ring, bridged, simplified, trace
 from fullconv.data.sources import PictureFile
 from fullconv.labels import IGNORE_INDEX, LabelSet
@@ -89,9 +89,10 @@ def class_names(labels: LabelSet, void_name: str = VOID_NAMES[0]) -> dict[int, s
     >>> class_names(LabelSet.from_names(["background", "bag"]))
     {1: 'bag', 255: 'ignore'}
     """
-    names = {index: name for index, name in enumerate(labels.names) if not is_background(name)}
-    free = next(name for name in (void_name, *VOID_NAMES, f"_{void_name}_") if name not in labels.names)
-    return {**names, IGNORE_INDEX: free}
+    names = {index: name for index, name in enumerate(labels.names) if index != id_elsewhere(labels)}
+    while void_name in labels.names:  # a class: void is what else sounds like void
+        void_name = f"_{void_name}_"
+    return {**names, IGNORE_INDEX: void_name}
 
 
 def class_masks(label_map: np.ndarray, ids: Mapping[int, Any]) -> Iterator[tuple[int, np.ndarray]]:

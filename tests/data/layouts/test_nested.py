@@ -53,7 +53,7 @@ def test_dataset_yaml_says_what_is_dark(tmp_path: Path):
     (tmp_path / "dataset.yaml").write_text("classes: [bag, nothing]\nextra: {folder: depth}\n")
     with pytest.raises(
         DataError,
-        match=r"dataset\.yaml: extra: is read in the layouts voc, twin, flat, and this is nested; r",
+        match=r"dataset\.yaml: extra: is read in the layouts voc, twin, flat, webdataset, and this is nested; r",
     ):
         open_dataset(tmp_path)
 

@@ -33,9 +33,8 @@ def test_faults_are_told_worst_first(capsys, scenes):
     assert lines[ruin].split() == ["RUINS", "2", "pictures", "without", "a", "mask", "mask-missing"]
     assert lines[ruin + 1].strip() == "VOCdevkit/VOC2012/JPEGImages/train_0000.jpg"  # as in the folder
     assert lines[ruin + 4].strip().endswith("; --fix NEW leaves the pictures out")
-    assert lines[-1] == (
-        f"1 would ruin a run, 1 would harm it; 2 can be mended: fullconv data check {scenes} --fix {scenes}-mended"
-    )
+    assert lines[-1].startswith("1 would ruin a run, 1 would harm it")
+    assert lines[-1].endswith(f"; 2 can be mended: fullconv data check {scenes} --fix {scenes}-mended")
 
 
 def test_harm_alone_exits_with_0(capsys, scenes):
@@ -77,22 +76,9 @@ def test_fix(capsys, scenes, tmp_path):
     code, out, _ = call(capsys, "data", "check", scenes, "--fix", tmp_path / "mended")
     assert code == 0
     first, *_ = out.splitlines()
-    assert first.split() == [
-        "mended",
-        "3",
-        "files",
-        "that",
-        "cannot",
-        "be",
-        "read:",
-        "leaves",
-        "them",
-        "and",
-        "their",
-        "partners",
-        "out",
-        "unreadable",
-    ]
+    assert " ".join(first.split()) == (
+        "mended 3 files that cannot be read: leaves them and their partners out unreadable"
+    )
     assert f"{tmp_path / 'mended'} holds the copy; {scenes} is as it was" in out
     assert "ready for: fullconv train" in out
 

@@ -71,7 +71,7 @@ def test_part_of_a_real_set(real_data: Path, tmp_path: Path):
                 (tmp_path / folder / split / path.name).write_bytes(path.read_bytes())
     (tmp_path / "dataset.yaml").write_bytes((real_data / "camvid" / "dataset.yaml").read_bytes())
     diagnosis = diagnose(tmp_path)
-    assert codes(diagnosis, "ruins", "harms") == []
+    assert set(codes(diagnosis, "ruins", "harms")) <= {"class-unlearnt"}  # in so few pictures
     assert {"one-sequence", "sequence-shared"} <= set(codes(diagnosis, "information"))
 
 

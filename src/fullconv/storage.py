@@ -87,9 +87,7 @@ def replaced_folder(folder: Path) -> Iterator[Path]:
         shutil.rmtree(fresh, ignore_errors=True)
         fresh.mkdir(parents=True)
         yield fresh
-        for path in sorted(fresh.rglob("*"), reverse=True):
-            _sync_folder(path) if path.is_dir() else _sync_file(path)
-        _sync_folder(fresh)
+        _sync_tree(fresh)
         shutil.rmtree(old, ignore_errors=True)
         if folder.exists():
             folder.rename(old)
@@ -114,13 +112,26 @@ def old_name(folder: Path) -> Path:
     return folder.with_name(f".{folder.name}.old")
 
 
-def _sync_file(file: Path) -> None:
-    # read-only, but on Windows: the file may be a link to one that may not be written
-    descriptor = os.open(file, os.O_RDWR if os.name == "nt" else os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+FEW = 100
+
+
+def _sync_tree(folder: Path) -> None:
+    """Brings to the disk what is in a folder and in the folders in it; links are left to those who own the files."""
+    found = [path for path in folder.rglob("*") if not path.is_symlink()]
+    if len(found) > FEW and hasattr(os, "sync"):
+        os.sync()  # of everything at once is faster than one by one
+        return
+    for path in found:
+        if path.is_dir():
+            _sync_folder(path)
+            continue
+        # read-only, but on Windows: the file may be a link to one that may not be written
+        descriptor = os.open(path, os.O_RDWR if os.name == "nt" else os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+    _sync_folder(folder)
 
 
 def _sync_folder(folder: Path) -> None:

@@ -48,16 +48,14 @@ def pack(counts: np.ndarray) -> str:
     >>> pack(np.array([0, 2, 1]))
     '021'
     """
-    letters = []
-    for index, count in enumerate(counts.tolist()):
-        value = count - int(counts[index - 2]) if index > 2 else count
-        more = True
-        while more:
-            five = value & 31
-            value >>= 5
-            more = value != (-1 if five & 16 else 0)
-            letters.append(chr(48 + (five | 32 if more else five)))
-    return "".join(letters)
+    values = np.array(counts, np.int64)
+    values[3:] -= counts[1:-2]
+    place = np.arange(MOST_LETTERS)
+    fives = values[:, None] >> 5 * place & 31  # (n, letters), the lowest first
+    is_last = values[:, None] >> 5 * place + 5 == np.where(fives & 16, -1, 0)  # the sign is all that is left
+    last = is_last.argmax(axis=1)[:, None]
+    letters = 48 + (fives | np.where(place < last, 32, 0))
+    return letters[place <= last].astype(np.uint8).tobytes().decode("ascii")
 
 
 def unpack(text: str) -> np.ndarray:

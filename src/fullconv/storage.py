@@ -80,10 +80,9 @@ def replaced_folder(folder: Path) -> Iterator[Path]:
     """
     fresh, old = fresh_name(folder), old_name(folder)
     try:
+        # What a killed writer left is the only one: it stays until another has its place.
         if old.exists() and not folder.exists():
-            old.rename(
-                folder
-            )  # what a killed writer left is the only one: it stays until another has its place
+            old.rename(folder)
         shutil.rmtree(fresh, ignore_errors=True)
         fresh.mkdir(parents=True)
         yield fresh
@@ -113,6 +112,7 @@ def old_name(folder: Path) -> Path:
 
 
 FEW = 100
+"""So many files are synced one by one."""
 
 
 def _sync_tree(folder: Path) -> None:
@@ -122,16 +122,17 @@ def _sync_tree(folder: Path) -> None:
         os.sync()  # of everything at once is faster than one by one
         return
     for path in found:
-        if path.is_dir():
-            _sync_folder(path)
-            continue
-        # read-only, but on Windows: the file may be a link to one that may not be written
-        descriptor = os.open(path, os.O_RDWR if os.name == "nt" else os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        _sync_folder(path) if path.is_dir() else _sync_file(path)
     _sync_folder(folder)
+
+
+def _sync_file(file: Path) -> None:
+    # read-only, but on Windows: the file may be a link to one that may not be written
+    descriptor = os.open(file, os.O_RDWR if os.name == "nt" else os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _sync_folder(folder: Path) -> None:

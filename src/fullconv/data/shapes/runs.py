@@ -22,8 +22,9 @@ def to_counts(pixels: np.ndarray) -> np.ndarray:
     >>> to_counts(np.array([True, True, False])).tolist()
     [0, 2, 1]
     """
-    changes = np.flatnonzero(np.diff(pixels.astype(np.int8), prepend=0))
-    return np.diff(changes, prepend=0, append=pixels.size).astype(np.int64)
+    changes = np.flatnonzero(pixels[1:] != pixels[:-1]) + 1
+    begins_inside = np.zeros(int(pixels[:1].any()), np.int64)
+    return np.diff(np.concatenate([begins_inside, changes, [pixels.size]]), prepend=0)
 
 
 def from_counts(counts: Sequence[int] | np.ndarray, num_pixels: int) -> np.ndarray:

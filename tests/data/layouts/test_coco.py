@@ -106,7 +106,13 @@ def test_the_official_folders(tmp_path: Path):
     make(tmp_path)
     add_pictures(tmp_path / "val2017" / "b.jpg", tmp_path / "val2017" / "c.jpg")
     write(tmp_path / "annotations" / "instances_val2017.json", content("b.jpg", "c.jpg"))
-    for other in ("captions_val2017", "person_keypoints_val2017", "image_info_test2017", "stuff_val2017"):
+    for other in (
+        "labels_val2017",
+        "captions_val2017",
+        "person_keypoints_val2017",
+        "image_info_test2017",
+        "stuff_val2017",
+    ):
         write(tmp_path / "annotations" / f"{other}.json", content("x.jpg"))
     dataset = open_dataset(tmp_path)
     assert {split: [sample.name for sample in samples] for split, samples in dataset.splits.items()} == {
@@ -320,7 +326,7 @@ def test_no_such_file(tmp_path: Path):
 
 def test_all_pixels_of_a_picture_as_pycocotools_draws_them(tmp_path: Path):
     """The whole way through the file, on many fractional polygons that overlap."""
-    from pycocotools import mask as api
+    api: Any = pytest.importorskip("pycocotools.mask")
 
     rng = np.random.default_rng(0)
     shapes = [

@@ -154,7 +154,7 @@ def test_malformed_shapes(tmp_path: Path, drawn, complaint):
         ),
         ('<image id="0" name="a.jpg" width="6" height="4">', "is not XML as CVAT writes it (mismatched tag"),
         (
-            '<track id="0" label="car"></track>',
+            '<track id="0" label="car"><box frame="0" xtl="0"/></track>',
             "holds tracks of a video; expected images; export it as CVAT for images 1.1",
         ),
         ("", "holds no labelled picture; expected some"),

@@ -164,6 +164,18 @@ def test_missing_pictures(tmp_path: Path, named):
         open_dataset(tmp_path)
 
 
+def test_other_programs_files(tmp_path: Path):
+    add(tmp_path, "a", shape("cat", SQUARE))
+    (tmp_path / "other.json").write_text('{"classes": []}')
+    (tmp_path / "tasks.json").write_text("[]")
+    assert open_dataset(tmp_path).layout.endswith("; 2 JSON files of other programs are left out")
+    (tmp_path / "b.json").write_text("")
+    with pytest.raises(DataError, match=r"b.json: is not JSON"):
+        open_dataset(tmp_path)
+
+
 def test_no_files(tmp_path: Path):
-    with pytest.raises(DataError, match=r"holds no JSON files; expected NAME.json beside NAME.jpg"):
+    with pytest.raises(
+        DataError, match=r"holds no JSON files of LabelMe; expected NAME.json beside NAME.jpg"
+    ):
         open_dataset(f"labelme:{tmp_path}")

@@ -47,7 +47,7 @@ def test_run_lengths_of_both_kinds(height, width, seed, packed):
     counts = runs["counts"].decode()
     if not packed:
         changes = np.flatnonzero(np.diff(mask.T.ravel().astype(int), prepend=0))
-        counts = np.diff([0, *changes, mask.size]).tolist()
+        counts = np.diff(changes, prepend=0, append=mask.size).tolist()
         assert (theirs({"size": [height, width], "counts": counts}, height, width) == mask).all()
     shape = ADAPTER.validate_python({"size": [height, width], "counts": counts})
     assert isinstance(shape, RunLengths)

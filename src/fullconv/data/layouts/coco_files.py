@@ -87,16 +87,19 @@ class Index:
 
 
 def find_files(folder: Path, kind: str) -> list[Path]:
-    """The annotation files in `annotations/`, else in the folder itself, else in those in it.
+    """The annotation files in `annotations/`, else in the folder itself, else in those of splits in it.
+
+    Where some are called `instances_...` the others are left out.
 
     Args:
         folder: the data set's.
         kind: "instances", or the beginning of the file's name for other kinds.
     """
-    for pattern in ("annotations/*.json", "*.json", "*/*.json"):
-        found = [path for path in sorted(folder.glob(pattern)) if _is_of(path, kind)]
+    in_splits = (path for path in sorted(folder.glob("*/*.json")) if split_of_folder(path.parent.name))
+    for paths in (sorted(folder.glob("annotations/*.json")), sorted(folder.glob("*.json")), in_splits):
+        found = [path for path in paths if _is_of(path, kind)]
         if found:
-            return found
+            return [path for path in found if path.stem.startswith(kind)] or found
     return []
 
 

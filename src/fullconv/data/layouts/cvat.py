@@ -253,12 +253,19 @@ def _elements(path: Path) -> Iterator[Any]:
             f"{path}: is XML, and defusedxml, which reads it, cannot be imported ({error}); pip install 'fullconv[formats]'"
         ) from None
     try:
-        for _, element in iterparse(path, forbid_dtd=True):
-            yield element
-            if element.tag in ("image", "track", "meta"):
-                element.clear()
+        for event, element in iterparse(path, ("start", "end"), forbid_dtd=True):
+            if element.tag == "track":
+                raise DataError(
+                    f"{path}: holds tracks of a video; expected images; export it as CVAT for images 1.1"
+                )
+            if event == "end":
+                yield element
+                if element.tag in ("image", "meta"):
+                    element.clear()
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror}); check its permissions") from None
+    except DataError:
+        raise
     except (ParseError, DefusedXmlException, ValueError, LookupError, RecursionError) as error:
         raise DataError(
             f"{path}: is not XML as CVAT writes it ({' '.join(str(error).split())}); export it again"

@@ -115,20 +115,26 @@ def _draw(shape: Shape, size_hw: tuple[int, int], where: str) -> Patch:
 
 
 def detect(folder: Path) -> bool:
-    for pattern in ("*.json", "*/*.json", "*/*/*.json"):
-        path = next(iter(sorted(folder.glob(pattern))), None)
-        if path is not None:
-            text = head(path).lstrip()
-            return text.startswith("{") and ('"shapes"' in text or '"imageData"' in text)
-    return False
+    return any(_is_other(path) is False for path in _files(folder)[:1])
+
+
+def _files(folder: Path) -> list[Path]:
+    return [path for pattern in ("*.json", "*/*.json", "*/*/*.json") for path in sorted(folder.glob(pattern))]
+
+
+def _is_other(path: Path) -> bool | None:
+    """Whether a JSON file is one of another program; None where it is no JSON at all."""
+    text = head(path).lstrip()
+    if not text.startswith(("{", "[")):
+        return None
+    return text.startswith("[") or not ('"shapes"' in text or '"imageData"' in text)
 
 
 def read(folder: Path) -> Dataset:
-    paths = [
-        path for pattern in ("*.json", "*/*.json", "*/*/*.json") for path in sorted(folder.glob(pattern))
-    ]
+    files = _files(folder)
+    paths = [path for path in files if not _is_other(path)]
     if not paths:
-        raise DataError(f"{folder}: holds no JSON files; expected NAME.json beside NAME.jpg")
+        raise DataError(f"{folder}: holds no JSON files of LabelMe; expected NAME.json beside NAME.jpg")
     names, lines = Counter[str](), Counter[str]()
     found = []
     splits = splits_of({path.relative_to(folder).parts[0] for path in paths if path.parent != folder}, folder)
@@ -147,6 +153,8 @@ def read(folder: Path) -> Dataset:
     note, splits = in_splits(found, folder)
     left_out = ", ".join(f"{count} {kind}" for kind, count in sorted(lines.items()))
     left_out = f"; without area and left out: {left_out}" if left_out else ""
+    if len(files) > len(paths):
+        left_out += f"; {len(files) - len(paths)} JSON files of other programs are left out"
     return Dataset(folder.resolve().name, folder, f"LabelMe{note}{left_out}", labels, splits)
 
 

@@ -182,7 +182,10 @@ def _places(folder: Path, description: Description) -> dict[str, tuple[str, ...]
     """The folders or lists of each split."""
     extra = (description.model_extra or {}).items()
     further = {key: (value,) for key, value in extra if _is_folder(folder, value)}
-    return {"train": description.train, "val": description.val, "test": description.test, **further}
+    test = tuple(
+        place for place in description.test if _is_folder(folder, place)
+    )  # many an export names one that it lacks
+    return {"train": description.train, "val": description.val, "test": test, **further}
 
 
 def _is_folder(folder: Path, value: Any) -> bool:

@@ -22,8 +22,9 @@ def to_counts(pixels: np.ndarray) -> np.ndarray:
     >>> to_counts(np.array([True, True, False])).tolist()
     [0, 2, 1]
     """
-    changes = np.flatnonzero(np.diff(pixels.astype(np.int8), prepend=0))
-    return np.diff(changes, prepend=0, append=pixels.size).astype(np.int64)
+    changes = np.flatnonzero(pixels[1:] != pixels[:-1]) + 1
+    begins_inside = np.zeros(int(pixels[:1].any()), np.int64)
+    return np.diff(np.concatenate([begins_inside, changes, [pixels.size]]), prepend=0)
 
 
 def from_counts(counts: Sequence[int] | np.ndarray, num_pixels: int) -> np.ndarray:
@@ -48,16 +49,14 @@ def pack(counts: np.ndarray) -> str:
     >>> pack(np.array([0, 2, 1]))
     '021'
     """
-    letters = []
-    for index, count in enumerate(counts.tolist()):
-        value = count - int(counts[index - 2]) if index > 2 else count
-        more = True
-        while more:
-            five = value & 31
-            value >>= 5
-            more = value != (-1 if five & 16 else 0)
-            letters.append(chr(48 + (five | 32 if more else five)))
-    return "".join(letters)
+    values = np.array(counts, np.int64)
+    values[3:] -= counts[1:-2]
+    place = np.arange(MOST_LETTERS)
+    fives = values[:, None] >> 5 * place & 31  # (n, letters), the lowest first
+    is_last = values[:, None] >> 5 * place + 5 == np.where(fives & 16, -1, 0)  # the sign is all that is left
+    last = is_last.argmax(axis=1)[:, None]
+    letters = 48 + (fives | np.where(place < last, 32, 0))
+    return letters[place <= last].astype(np.uint8).tobytes().decode("ascii")
 
 
 def unpack(text: str) -> np.ndarray:

@@ -17,6 +17,7 @@ from fullconv.data.classes import (
     infer_labels,
     read_class_list,
 )
+from fullconv.data.color_lists import COLOR_LISTS, VOID, read_colors
 from fullconv.data.companions import add_companions
 from fullconv.data.contents import Dataset
 from fullconv.data.files import files_by_key
@@ -124,6 +125,10 @@ def with_labels(dataset: Dataset, folders: list[Path], are_known: bool = False) 
         return replace(dataset, labels=described[1].labels())
     for path in existing(folders, CLASS_LISTS):
         return replace(dataset, labels=read_class_list(path))
+    for path in existing(folders, COLOR_LISTS):
+        labels = read_colors(path)
+        void = [index for index, name in enumerate(labels.names) if name == VOID]
+        return replace(dataset, labels=replace(labels, ignore_ids=tuple(void)))
     if are_known:
         return dataset
     masks = sorted({sample.mask for samples in dataset.splits.values() for sample in samples}, key=str)

@@ -191,6 +191,7 @@ def test_structs_of_bytes_alone_and_notes_that_are_not_understood(tmp_path: Path
     if kind == "arrow":
         write_arrow(tmp_path / "test", table)
         write_arrow(tmp_path / "extra", table)
+        (tmp_path / "dataset_dict.json").write_text("{}")
     else:
         write_parquet(tmp_path / "test.parquet", table)
     dataset = open_dataset(tmp_path)

@@ -16,10 +16,10 @@ import scipy.io
 from PIL import Image
 
 from fullconv.data.classes import read_class_list, read_description
+from fullconv.data.color_lists import read_colors
 from fullconv.data.contents import Dataset
 from fullconv.data.dataset import open_dataset
 from fullconv.data.layouts.ade20k import read_object_info
-from fullconv.data.layouts.camvid_raw import read_colors
 from fullconv.data.matfile import read_mat_array, read_mat_names
 from fullconv.data.samples import read_sample
 from fullconv.errors import InputError

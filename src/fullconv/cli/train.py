@@ -108,7 +108,8 @@ def train(
     """Train a network on the pictures and masks in DATA.
 
     DATA is a VOCdevkit, a folder with images/{train,val} and masks/{train,val}, or a flat images/ and masks/ with train.txt
-    and val.txt; a dataset.yaml in it names the classes. The run folder holds checkpoints, the log, sample predictions and
+    and val.txt, or another of the layouts in docs/data.md, found by looking or named as in camvid11:FOLDER; a dataset.yaml in
+    it names the classes. The run folder holds checkpoints, the log, sample predictions and
     report.html; it is itself a MODEL for 'predict' and 'evaluate'.
 
     \b

@@ -60,11 +60,11 @@ def write_description(dataset: Dataset, folder: Path) -> Path:
         DataError: there is one already.
         StorageError: it cannot be written.
     """
-    path = folder / NAME
-    if path.exists():
-        raise DataError(f"{path}: is there already; expected none; change it by hand, or remove it first")
-    write_text_atomically(path, describe(dataset))
-    return path
+    there = next(existing([folder, dataset.root], (NAME,)), None)
+    if there is not None:
+        raise DataError(f"{there}: is there already; expected none; change it by hand, or remove it first")
+    write_text_atomically(folder / NAME, describe(dataset))
+    return folder / NAME
 
 
 def _classes(labels: LabelSet) -> list[str]:

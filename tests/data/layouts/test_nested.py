@@ -45,6 +45,24 @@ def test_each_split_has_its_own_folders(tmp_path: Path, folders, end):
     assert (read_sample(dataset.split("val")[0], dataset.labels)[1] == IDS).all()
 
 
+def test_masks_in_folders_beside(tmp_path: Path):
+    """As in Carvana's archive."""
+    for folder, name, pixels in (
+        ("train", "car_01.jpg", np.zeros((1, 4, 3), np.uint8)),
+        ("train_masks", "car_01_mask.gif", np.array([[0, 1, 1, 0]], np.uint8)),
+        ("test", "car_02.jpg", np.zeros((1, 4, 3), np.uint8)),
+    ):
+        (tmp_path / folder).mkdir()
+        image = Image.fromarray(pixels)
+        if name.endswith("gif"):
+            image.putpalette([0, 0, 0, 255, 255, 255])
+        image.save(tmp_path / folder / name)
+    dataset = open_dataset(tmp_path)
+    assert (dataset.layout_name, dataset.layout) == ("nested", "splits with train/ + train_masks/ and so on")
+    assert list(dataset.splits) == ["train"]
+    assert read_sample(dataset.split("train")[0], dataset.labels)[1].tolist() == [[0, 1, 1, 0]]
+
+
 def test_dataset_yaml_says_what_is_dark(tmp_path: Path):
     make(tmp_path, {"train": ["a"]})
     (tmp_path / "dataset.yaml").write_text("classes: [bag, nothing]\nmasks: {dark: nothing, light: bag}\n")

@@ -183,11 +183,30 @@ def test_names_in_the_tables(tmp_path: Path):
     assert open_dataset(tmp_path).labels.names == tuple(NAMES)
 
 
+def test_structs_of_bytes_alone_and_notes_that_are_not_understood(tmp_path: Path, kind):
+    plain = pa.struct([("bytes", pa.binary())])
+    table = table_of(range(3))
+    table = pa.table({name: pa.array([{"bytes": each["bytes"]} for each in table.column(name).to_pylist()], plain)
+                      for name in ("image", "mask")}).replace_schema_metadata({"huggingface": "{"})  # fmt: skip
+    if kind == "arrow":
+        write_arrow(tmp_path / "test", table)
+        write_arrow(tmp_path / "extra", table)
+        (tmp_path / "dataset_dict.json").write_text("{}")
+    else:
+        write_parquet(tmp_path / "test.parquet", table)
+    dataset = open_dataset(tmp_path)
+    assert [sample.name for sample in dataset.split("test")] == ["000000", "000001", "000002"]
+    check(dataset.split("test"), dataset.labels, range(3))
+    assert list(dataset.splits) == (["extra", "test"] if kind == "arrow" else ["test"])
+
+
 def test_gaps_in_the_names_and_cards_without_names(tmp_path: Path, kind):
     make(tmp_path, kind)
     (tmp_path / "README.md").write_text("---\n: [\n---\n")
     assert open_dataset(tmp_path).labels.names == ("class_0", "class_1", "class_2")
     (tmp_path / "README.md").write_text("no front matter")
+    assert open_dataset(tmp_path).labels.names == ("class_0", "class_1", "class_2")
+    (tmp_path / "id2label.json").write_text('{"0": "nothing"}')  # one class is not all there is
     assert open_dataset(tmp_path).labels.names == ("class_0", "class_1", "class_2")
     (tmp_path / "id2label.json").write_text('{"2": "dog", "0": "nothing"}')
     assert open_dataset(tmp_path).labels.names == ("nothing", "class_1", "dog")
@@ -264,6 +283,15 @@ def test_files_that_are_damaged(tmp_path: Path, kind):
         open_dataset(tmp_path)
     path.write_bytes(data[: len(data) // 2])
     with pytest.raises(DataError, match=r"is damaged"):
+        open_dataset(tmp_path)
+
+
+def test_a_file_that_a_state_names_and_that_is_not_there(tmp_path: Path):
+    write_arrow(tmp_path, table_of(range(3)))
+    (tmp_path / "data-00000-of-00001.arrow").unlink()
+    with pytest.raises(
+        DataError, match=r"00001\.arrow: no such file, though state\.json names it; copy the folder again"
+    ):
         open_dataset(tmp_path)
 
 

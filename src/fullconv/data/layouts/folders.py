@@ -18,13 +18,14 @@ from fullconv.data.classes import (
     infer_labels,
     read_class_list,
 )
+from fullconv.data.color_lists import COLOR_LISTS, VOID, read_colors
 from fullconv.data.companions import add_companions
 from fullconv.data.contents import Dataset
 from fullconv.data.files import files_by_key
 from fullconv.data.layouts.pairing import listed_names, missing_masks
 from fullconv.data.samples import Sample
 from fullconv.errors import DataError, Report, fail
-from fullconv.labels import VOC
+from fullconv.labels import VOC, LabelSpec
 
 PICTURE_FOLDERS = ("images", "img", "pictures", "JPEGImages")
 MASK_FOLDERS = ("masks", "labels", "annotations", "SegmentationClass")
@@ -117,6 +118,17 @@ def read_folders(folder: Path, report: Report = fail) -> Dataset:
     return dataset if described is None else _described(dataset, *described, place, report)
 
 
+def _listed_labels(folders: list[Path]) -> LabelSpec | None:
+    """The classes of the first list of classes, or of colours, in the folders; `None` without one."""
+    for path in existing(folders, CLASS_LISTS):
+        return read_class_list(path)
+    for path in existing(folders, COLOR_LISTS):
+        labels = read_colors(path)
+        void = [index for index, name in enumerate(labels.names) if name == VOID]
+        return replace(labels, ignore_ids=tuple(void))
+    return None
+
+
 def with_labels(
     dataset: Dataset, folders: list[Path], are_known: bool = False, report: Report = fail
 ) -> Dataset:
@@ -134,12 +146,13 @@ def with_labels(
     described = find_description(*folders)
     if described is not None and described[1].classes:
         return replace(dataset, labels=described[1].labels())
-    for path in existing(folders, CLASS_LISTS):
-        try:
-            return replace(dataset, labels=read_class_list(path))
-        except DataError as error:
-            report(DataError(str(error), "description", [str(path)]))
-            return replace(dataset, labels=UNKNOWN)
+    try:
+        listed = _listed_labels(folders)
+    except DataError as error:
+        report(DataError(str(error), "description"))
+        return replace(dataset, labels=UNKNOWN)
+    if listed is not None:
+        return replace(dataset, labels=listed)
     if are_known:
         return dataset
     masks = sorted({sample.mask for samples in dataset.splits.values() for sample in samples}, key=str)

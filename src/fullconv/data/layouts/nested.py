@@ -1,4 +1,4 @@
-"""Pictures and masks inside each split: `train/images/`, `train/masks/`, `val/images/`, `val/masks/`, ...
+"""Folders by split first: `train/images/` + `train/masks/`, or `train/` + `train_masks/`, and so on for val and test.
 
 The other way round than twin trees, with the same names of folders and of masks.
 """
@@ -13,7 +13,10 @@ from fullconv.errors import DataError
 from fullconv.labels import VOC
 
 NAME = "nested"
-LOOKS = "train/images/ + train/masks/, val/images/ + val/masks/"
+LOOKS = "train/images/ + train/masks/ or train/ + train_masks/"
+
+BESIDE = ("_masks", "_mask", "_labels", "_annotations", "annot", "_gt")
+"""What is behind a split's name in that of the folder with its masks."""
 
 TREES = ("train", "val", "test", *SPLIT_NAMES)
 
@@ -37,11 +40,20 @@ def read(folder: Path) -> Dataset:
             f"{folder}: no picture has a mask; expected {LOOKS}; give each mask its picture's name"
         )
     first, second = next(iter(trees.values()))
-    layout = f"splits with {first.name}/ + {second.name}/ in each"
+    layout = (
+        f"splits with {first.name}/ + {second.name}/{' in each' if first.name not in TREES else ' and so on'}"
+    )
     return with_labels(Dataset(folder.resolve().name, folder, layout, VOC, splits), [folder])
 
 
 def _trees(folder: Path) -> dict[str, tuple[Path, Path]]:
     """The folders of pictures and of masks in each split that has both."""
-    both = {tree: two_folders(folder / tree) for tree in TREES}
-    return {tree: (pictures, masks) for tree, (pictures, masks) in both.items() if pictures and masks}
+    trees = {}
+    for tree in TREES:
+        pictures, masks = two_folders(folder / tree)
+        beside = next((path for end in BESIDE if (path := folder / f"{tree}{end}").is_dir()), None)
+        if pictures and masks:
+            trees[tree] = (pictures, masks)
+        elif beside and (folder / tree).is_dir():
+            trees[tree] = (folder / tree, beside)
+    return trees

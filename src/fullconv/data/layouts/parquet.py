@@ -111,8 +111,4 @@ def _paths(path: Path, table: Table, column: str, group: int) -> list[str | None
     if (column, "path") not in table.levels or (column, "path") not in chunks:
         return [None] * rows
     values = read_column(path, (column, "path"), group)
-    if len(values) != rows:
-        raise DataError(
-            f"{path}: has {rows} rows and {len(values)} paths in a group; expected as many; download it again"
-        )
     return [None if value is None else value.decode("utf-8", "replace") for value in values]

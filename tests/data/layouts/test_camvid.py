@@ -9,7 +9,7 @@ from PIL import Image
 
 from fullconv.data.dataset import open_dataset
 from fullconv.data.layouts import camvid, camvid32
-from fullconv.data.layouts.camvid_raw import GROUP_OF, read_colors, split_of
+from fullconv.data.layouts.camvid_raw import GROUP_OF, split_of
 from fullconv.data.samples import read_sample
 from fullconv.errors import DataError
 from fullconv.labels import CAMVID
@@ -70,6 +70,18 @@ def test_segnets_camvid_without_lists(tmp_path: Path):
         open_dataset(tmp_path)
     with pytest.raises(DataError, match="is not SegNet's CamVid; expected train/"):
         camvid.read(tmp_path / "train")
+
+
+def test_other_sets_in_the_form_of_segnets(tmp_path: Path):
+    for name, pixels in (
+        ("train", np.zeros((1, 2, 3), np.uint8)),
+        ("trainannot", np.array([[[9, 9, 9], [0, 0, 0]]], np.uint8)),
+    ):
+        save(tmp_path / name / "a.png", pixels)
+    (tmp_path / "label_colors.txt").write_text("0 0 0 background\n9 9 9 bag\n")
+    dataset = open_dataset(tmp_path)
+    assert (dataset.layout_name, dataset.labels.names) == ("nested", ("background", "bag"))
+    assert read_sample(dataset.split("train")[0], dataset.labels)[1].tolist() == [[1, 0]]
 
 
 @pytest.mark.parametrize(
@@ -142,7 +154,7 @@ def test_every_class_has_its_group():
 
 @pytest.mark.parametrize("listed", ["label_colors.txt", "class_dict.csv"])
 def test_colours_of_a_list(tmp_path: Path, listed):
-    make_raw(tmp_path, ["a"], kaggle=True)
+    make_raw(tmp_path, ["0006R0_f00930"], kaggle=True)
     if listed == "class_dict.csv":
         lines = ["name,r,g,b", *(f"{name},{','.join(map(str, color))}" for name, color in COLORS.items())]
     else:
@@ -162,39 +174,6 @@ def test_a_class_of_no_group_can_be_read_alone(tmp_path: Path):
         DataError, match=r"label_colors\.txt: 'Tram' belongs to none of the 11 groups; read it with its own"
     ):
         open_dataset(tmp_path, "camvid11")
-
-
-@pytest.mark.parametrize(
-    ("name", "text", "message"),
-    [
-        (
-            "a.txt",
-            "1 2 3\n",
-            "line 1 is '1 2 3'; expected a colour and a name that no other line has, such as 64 128 64 A",
-        ),
-        ("a.txt", "1 2 3 a\n4 5 6 a\n", "line 2 is '4 5 6 a'; expected a colour and a name that no other"),
-        ("a.txt", "1 2 3 a\n1 2 3 b\n", "class colour (1, 2, 3) is given twice"),
-        ("a.txt", "1 2 999 a\n", "class a has the colour (1, 2, 999); expected (R, G, B), each 0..255"),
-        ("a.txt", "0 0 0 Void\n", "names no class; expected a colour and a name a line"),
-        (
-            "a.txt",
-            "".join(f"{i} 0 {i // 256} c{i}\n" for i in range(256)),
-            "names 256 classes; expected at most 255",
-        ),
-        (
-            "a.csv",
-            "name,r,g,b\na,1,2\n",
-            "line 2 is 'a,1,2'; expected a colour and a name that no other line has, such",
-        ),
-        ("a.csv", "name,r,g,b\n,1,2,3\n", "line 2 is ',1,2,3'; expected a colour and a name"),
-    ],
-)
-def test_lists_of_colours_that_are_not_understood(tmp_path: Path, name, text, message):
-    path = tmp_path / name
-    path.write_text(text)
-    with pytest.raises(DataError) as caught:
-        read_colors(path)
-    assert str(caught.value).startswith(f"{path}: {message}")
 
 
 def test_nothing_that_fits(tmp_path: Path):

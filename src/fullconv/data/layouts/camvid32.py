@@ -3,13 +3,13 @@
 from pathlib import Path
 
 from fullconv.data.contents import Dataset
-from fullconv.data.layouts.camvid_raw import find_root, read_raw
+from fullconv.data.layouts.camvid_raw import has_camvid, read_raw
 
 NAME = "camvid32"
 
 
 def detect(folder: Path) -> bool:
-    return find_root(folder) is not None
+    return has_camvid(folder)
 
 
 def read(folder: Path) -> Dataset:

@@ -13,7 +13,8 @@ MathWorks' example "Semantic Segmentation Using Deep Learning", function camvidP
 import re
 from pathlib import Path
 
-from fullconv.data.classes import existing, read_lines
+from fullconv.data.classes import existing
+from fullconv.data.color_lists import COLOR_LISTS, VOID, read_colors
 from fullconv.data.contents import Dataset
 from fullconv.data.files import files_by_key
 from fullconv.data.layouts.pairing import first_folder, no_such_layout, paired
@@ -23,7 +24,8 @@ from fullconv.labels import CAMVID, IGNORE_INDEX, Color, LabelSet
 
 LOOKS = "701_StillsRaw_full/ and LabeledApproved_full/, or train/ and train_labels/ with class_dict.csv"
 
-PICTURES, MASKS, VOID = "701_StillsRaw_full", "LabeledApproved_full", "Void"
+PICTURES, MASKS = "701_StillsRaw_full", "LabeledApproved_full"
+SEQUENCES = ("0001TP_", "0006R0_", "0016E5_", "Seq05VD_")
 
 _COLORS: dict[str, Color] = {
     "Animal": (64, 128, 64), "Archway": (192, 0, 128), "Bicyclist": (0, 128, 192), "Bridge": (0, 128, 64),
@@ -36,9 +38,6 @@ _COLORS: dict[str, Color] = {
     "Tree": (128, 128, 0), "Truck_Bus": (192, 128, 192), "Tunnel": (64, 0, 64), "VegetationMisc": (192, 192, 0),
     "Void": (0, 0, 0), "Wall": (64, 192, 0),
 }  # fmt: skip
-
-_TEXT_LINE = r"(\d{1,3})\s+(\d{1,3})\s+(\d{1,3})\s+(\S.*)"
-_CSV_LINE = r"([^,]*[^,\s])\s*,\s*(\d{1,3})\s*,\s*(\d{1,3})\s*,\s*(\d{1,3})"
 
 _GROUPS = {
     "sky": ("Sky",),
@@ -64,6 +63,14 @@ def find_root(folder: Path) -> Path | None:
     )
 
 
+def has_camvid(folder: Path) -> bool:
+    """Whether CamVid is there: folders as on Kaggle have other data sets too, so one picture's name has to tell."""
+    root = find_root(folder)
+    if root is None or (root / PICTURES).is_dir():
+        return root is not None
+    return next((root / "train").glob("*"), root).name.startswith(SEQUENCES)
+
+
 def read_raw(folder: Path, grouped: bool) -> Dataset:
     """Reads CamVid with its 31 classes and void, or with the 11 groups.
 
@@ -73,7 +80,7 @@ def read_raw(folder: Path, grouped: bool) -> Dataset:
     root = find_root(folder)
     if root is None:
         raise no_such_layout(folder, "Cambridge's CamVid", LOOKS)
-    path = next(existing([root, folder], ("label_colors.txt", "class_dict.csv")), None)
+    path = next(existing([root, folder], COLOR_LISTS), None)
     stored = read_colors(path) if path else LabelSet(tuple(_COLORS), tuple(_COLORS.values()))
     kept = [index for index, name in enumerate(stored.names) if name != VOID]
     if grouped:
@@ -122,35 +129,3 @@ def split_of(name: str) -> str:
     if sequence == "Seq05VD" or (sequence == "0001TP" and frame > 8520):
         return "test"
     return "val" if sequence == "0016E5" and 7959 <= frame <= 8159 else "train"
-
-
-def read_colors(path: Path) -> LabelSet:
-    """The classes of `label_colors.txt` ("64 128 64<tab>Animal") or of `class_dict.csv` ("Animal,64,128,64").
-
-    Raises:
-        DataError: a line is not understood, or a name or colour stands there twice.
-    """
-    is_csv = path.suffix == ".csv"
-    pattern = _CSV_LINE if is_csv else _TEXT_LINE
-    colors: dict[str, Color] = {}
-    for number, line in enumerate(read_lines(path), start=1):
-        found = re.fullmatch(pattern, line, re.ASCII)
-        if is_csv and number == 1 and not found:
-            continue  # the columns' names
-        parts = list(found.groups()) if found else []
-        name = parts.pop(0 if is_csv else 3) if found else ""
-        if not name or name in colors:
-            raise DataError(
-                f"{path}: line {number} is {line[:60]!r}; expected a colour and a name that no other line has, such as "
-                f"{'Animal,64,128,64' if is_csv else '64 128 64 Animal'}"
-            )
-        red, green, blue = map(int, parts)
-        colors[name] = (red, green, blue)
-    try:
-        if len(colors) > IGNORE_INDEX:
-            raise DataError(f"names {len(colors)} classes; expected at most 255")
-        if not set(colors) - {VOID}:
-            raise DataError("names no class; expected a colour and a name a line")
-        return LabelSet(tuple(colors), tuple(colors.values()))
-    except DataError as error:
-        raise DataError(f"{path}: {error}") from None

@@ -18,6 +18,7 @@ from fullconv.data.classes import (
     infer_labels,
     read_class_list,
 )
+from fullconv.data.color_lists import COLOR_LISTS, VOID, read_colors
 from fullconv.data.companions import add_companions
 from fullconv.data.contents import Dataset
 from fullconv.data.files import files_by_key
@@ -65,7 +66,7 @@ class Place:
 def find_place(folder: Path) -> Place | None:
     """The two folders, in `folder`, in its VOCdevkit, or in the newest year there."""
     for root in _roots(folder):
-        pictures, masks = _two_folders(root)
+        pictures, masks = two_folders(root)
         if pictures and masks:
             voc_lists = sorted((root / "ImageSets" / "Segmentation").glob("*.txt"))
             lists = voc_lists or [
@@ -80,7 +81,7 @@ def half_found(folder: Path) -> str:
     """A clause on pictures without masks or masks without pictures; empty where there is neither."""
     clause = ""
     for root in _roots(folder):
-        pictures, masks = _two_folders(root)
+        pictures, masks = two_folders(root)
         if pictures or masks:
             clause = f"{pictures or masks} is there, but {'masks' if pictures else 'images'}/ is not; "
     return clause
@@ -106,20 +107,58 @@ def read_folders(folder: Path, report: Report = fail) -> Dataset:
     if place is None:
         raise DataError(f"{folder}: is no such layout; {half_found(folder)}expected {LOOKS}")
     layout, splits = _find_splits(place, report)
+    roots = [place.root, folder]
+    dataset = Dataset(folder.resolve().name, place.root, layout, VOC, splits)
+    dataset = with_labels(dataset, roots, place.is_voc, report)
+    if dataset.labels == UNKNOWN:
+        return dataset
+    described = find_description(*roots)
+    return dataset if described is None else _described(dataset, *described, place, report)
+
+
+def with_labels(
+    dataset: Dataset, folders: list[Path], are_known: bool = False, report: Report = fail
+) -> Dataset:
+    """The data set with the classes that dataset.yaml or a list in one of the folders names, or that its masks hold.
+
+    Args:
+        dataset: its samples' masks are files.
+        folders: where dataset.yaml and lists of classes may lie.
+        are_known: its own classes are right where no file says otherwise.
+        report: told of files that cannot be read; the classes are then `UNKNOWN`, or those of the other masks.
+
+    Raises:
+        DataError: as `report` does.
+    """
     try:
-        described = find_description(place.root, folder)
+        named = _named_labels(folders)
     except DataError as error:
         report(DataError(str(error), "description"))
-        return Dataset(folder.resolve().name, place.root, layout, UNKNOWN, splits)
-    if described is None or not described[1].classes:
-        labels, binary = _find_labels([place.root, folder], place, splits, report)
-        if binary:
-            layout = f"{layout}; {BINARY_NOTE}"
-            splits = {split: _in_shades(samples) for split, samples in splits.items()}
-        dataset = Dataset(folder.resolve().name, place.root, layout, labels, splits)
-    else:
-        dataset = Dataset("", place.root, layout, described[1].labels(), splits)
-    return dataset if described is None else _described(dataset, *described, place, report)
+        named = UNKNOWN
+    if named is not None or are_known:
+        return dataset if named is None else replace(dataset, labels=named)
+    masks = sorted({sample.mask for samples in dataset.splits.values() for sample in samples}, key=str)
+    if not are_binary(masks, report):
+        return replace(dataset, labels=infer_labels(masks, report))
+    splits = {
+        split: tuple(replace(sample, shades=BINARY_SHADES) for sample in samples)
+        for split, samples in dataset.splits.items()
+    }
+    return replace(dataset, labels=BINARY, splits=splits, layout=f"{dataset.layout}; {BINARY_NOTE}")
+
+
+def _named_labels(folders: list[Path]) -> LabelSet | None:
+    """The classes that dataset.yaml or a list names."""
+    described = find_description(*folders)
+    if described is not None and described[1].classes:
+        return described[1].labels()
+    for path in existing(folders, CLASS_LISTS):
+        return read_class_list(path)
+    for path in existing(folders, COLOR_LISTS):
+        labels = read_colors(path)
+        void = [index for index, name in enumerate(labels.names) if name == VOID]
+        return replace(labels, ignore_ids=tuple(void))
+    return None
 
 
 def _described(
@@ -138,16 +177,12 @@ def _described(
     )
 
 
-def _in_shades(samples: tuple[Sample, ...]) -> tuple[Sample, ...]:
-    return tuple(replace(sample, shades=BINARY_SHADES) for sample in samples)
-
-
 def _roots(folder: Path) -> list[Path]:
     roots = [folder, folder / "VOCdevkit"]
     return [*roots, *(year for root in roots for year in sorted(root.glob("VOC20*"), reverse=True))]
 
 
-def _two_folders(root: Path) -> tuple[Path | None, Path | None]:
+def two_folders(root: Path) -> tuple[Path | None, Path | None]:
     pictures = next((root / name for name in PICTURE_FOLDERS if (root / name).is_dir()), None)
     masks = next((root / name for name in MASK_FOLDERS if (root / name).is_dir()), None)
     return pictures, masks
@@ -155,7 +190,7 @@ def _two_folders(root: Path) -> tuple[Path | None, Path | None]:
 
 def _find_splits(place: Place, report: Report) -> tuple[str, dict[str, tuple[Sample, ...]]]:
     pictures = files_by_key(place.pictures, report)
-    masks = _without_ends(files_by_key(place.masks, report), pictures)
+    masks = without_ends(files_by_key(place.masks, report), pictures)
     if not pictures:
         told = f"{place.pictures}: holds no pictures; expected files such as NAME.jpg or NAME.png"
         report(DataError(told, "layout", [str(place.pictures)]))
@@ -191,7 +226,7 @@ def _find_splits(place: Place, report: Report) -> tuple[str, dict[str, tuple[Sam
     return layout, splits
 
 
-def _without_ends(masks: dict[str, Path], pictures: dict[str, Path]) -> dict[str, Path]:
+def without_ends(masks: dict[str, Path], pictures: dict[str, Path]) -> dict[str, Path]:
     """The masks by their pictures' names: what `a_mask.png` is called where there is a picture `a`, and no mask `a`."""
     named = dict(masks)
     for key, path in masks.items():
@@ -229,22 +264,6 @@ def _pairs(
         told = missing_masks(pictures[key], f"{place.masks / key}.png", split, missing, len(names))
         report(DataError(told, "mask-missing", [str(pictures[keys[name]]) for name in missing]))
     return samples
-
-
-def _find_labels(
-    folders: list[Path], place: Place, splits: dict[str, tuple[Sample, ...]], report: Report
-) -> tuple[LabelSet, bool]:
-    """The classes of a data set where no dataset.yaml names them, and whether black and white stand for them."""
-    for path in existing(folders, CLASS_LISTS):
-        try:
-            return read_class_list(path), False
-        except DataError as error:
-            report(DataError(str(error), "description", [str(path)]))
-            return UNKNOWN, False
-    if place.is_voc:
-        return VOC, False
-    masks = sorted({sample.mask for samples in splits.values() for sample in samples}, key=str)
-    return (BINARY, True) if are_binary(masks, report) else (infer_labels(masks, report), False)
 
 
 def _subfolders(folder: Path) -> list[Path]:

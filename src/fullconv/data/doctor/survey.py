@@ -7,18 +7,17 @@ from pathlib import Path
 
 import numpy as np
 
-from fullconv.data.classes import CLASS_LISTS, UNKNOWN, existing, find_description, read_lines
+from fullconv.data.classes import UNKNOWN, find_description, read_lines
 from fullconv.data.contents import Dataset
 from fullconv.data.dataset import IN_FOLDERS, detected, open_dataset, split_name
 from fullconv.data.doctor.findings import Finding, Place, finding
 from fullconv.data.doctor.kinds import KINDS
 from fullconv.data.files import files_by_key
 from fullconv.data.layouts.folders import Place as Folders
-from fullconv.data.layouts.folders import find_place, read_folders
+from fullconv.data.layouts.folders import find_place, read_folders, without_ends
 from fullconv.data.pictures import read_picture
 from fullconv.data.samples import Sample
 from fullconv.errors import DataError, InputError
-from fullconv.labels import VOC
 
 _PICTURES = (
     ".jfif",
@@ -64,14 +63,12 @@ class Survey:
         dataset: what is sound; None where nothing is.
         findings: on its layout, lists, pairs and classes.
         place: where its files lie, if they are in two folders.
-        inferred: its classes are those of the ids in the masks, as nothing names them.
     """
 
     folder: Path
     dataset: Dataset | None
     findings: tuple[Finding, ...]
     place: Folders | None
-    inferred: bool
 
     @property
     def knows_classes(self) -> bool:
@@ -97,7 +94,7 @@ def survey(folder: Path | str) -> Survey:
         findings += _of_splits(dataset, place)
     if dataset is not None and place is not None:
         findings += _of_files(dataset, place)
-    return Survey(path, dataset, tuple(findings), place, _inferred(path, dataset, place))
+    return Survey(path, dataset, tuple(findings), place)
 
 
 def _layout_of(folder: Path) -> str:
@@ -111,13 +108,6 @@ def _layout_of(folder: Path) -> str:
         return said or detected(folder).NAME
     except (InputError, OSError):
         return ""
-
-
-def _inferred(folder: Path, dataset: Dataset | None, place: Folders | None) -> bool:
-    if dataset is None or place is None or dataset.labels == UNKNOWN:
-        return False
-    named = next(existing([place.root, folder], ("dataset.yaml", *CLASS_LISTS)), None)
-    return named is None and dataset.labels != VOC
 
 
 def _of_faults(faults: Iterable[InputError]) -> list[Finding]:
@@ -198,14 +188,12 @@ def _of_files(dataset: Dataset, place: Folders) -> list[Finding]:
     def keys(folder: Path) -> dict[str, Path]:
         return files_by_key(folder, lambda error: None)
 
-    pictures, masks = keys(place.pictures), keys(place.masks)
+    pictures = keys(place.pictures)
+    masks = without_ends(keys(place.masks), pictures)
     used = {sample.mask for samples in dataset.splits.values() for sample in samples}
     stems = {Path(key).name for key in pictures}
-    alone = [
-        Place(str(path))
-        for key, path in masks.items()
-        if path not in used and key not in pictures and ("/" in key or key not in stems)
-    ]
+    partnered = used | {path for key, path in masks.items() if key in pictures or key in stems}
+    alone = [Place(str(path)) for path in dict.fromkeys(masks.values()) if path not in partnered]
     strange = [
         Place(str(path))
         for folder in (place.pictures, place.masks)

@@ -25,7 +25,7 @@ from fullconv.data.files import files_by_key
 from fullconv.data.layouts.pairing import listed_names, missing_masks
 from fullconv.data.samples import Sample
 from fullconv.errors import DataError, Report, fail
-from fullconv.labels import VOC, LabelSpec
+from fullconv.labels import VOC, LabelSet
 
 PICTURE_FOLDERS = ("images", "img", "pictures", "JPEGImages")
 MASK_FOLDERS = ("masks", "labels", "annotations", "SegmentationClass")
@@ -107,26 +107,13 @@ def read_folders(folder: Path, report: Report = fail) -> Dataset:
     if place is None:
         raise DataError(f"{folder}: is no such layout; {half_found(folder)}expected {LOOKS}")
     layout, splits = _find_splits(place, report)
-    dataset = Dataset(folder.resolve().name, place.root, layout, VOC, splits)
     roots = [place.root, folder]
-    try:
-        described = find_description(*roots)
-    except DataError as error:
-        report(DataError(str(error), "description"))
-        return replace(dataset, labels=UNKNOWN)
+    dataset = Dataset(folder.resolve().name, place.root, layout, VOC, splits)
     dataset = with_labels(dataset, roots, place.is_voc, report)
+    if dataset.labels == UNKNOWN:
+        return dataset
+    described = find_description(*roots)
     return dataset if described is None else _described(dataset, *described, place, report)
-
-
-def _listed_labels(folders: list[Path]) -> LabelSpec | None:
-    """The classes of the first list of classes, or of colours, in the folders; `None` without one."""
-    for path in existing(folders, CLASS_LISTS):
-        return read_class_list(path)
-    for path in existing(folders, COLOR_LISTS):
-        labels = read_colors(path)
-        void = [index for index, name in enumerate(labels.names) if name == VOID]
-        return replace(labels, ignore_ids=tuple(void))
-    return None
 
 
 def with_labels(
@@ -138,23 +125,18 @@ def with_labels(
         dataset: its samples' masks are files.
         folders: where dataset.yaml and lists of classes may lie.
         are_known: its own classes are right where no file says otherwise.
-        report: told what keeps the classes from being known; they are then left open.
+        report: told of files that cannot be read; the classes are then `UNKNOWN`, or those of the other masks.
 
     Raises:
-        DataError: dataset.yaml cannot be read.
+        DataError: as `report` does.
     """
-    described = find_description(*folders)
-    if described is not None and described[1].classes:
-        return replace(dataset, labels=described[1].labels())
     try:
-        listed = _listed_labels(folders)
+        named = _named_labels(folders)
     except DataError as error:
         report(DataError(str(error), "description"))
-        return replace(dataset, labels=UNKNOWN)
-    if listed is not None:
-        return replace(dataset, labels=listed)
-    if are_known:
-        return dataset
+        named = UNKNOWN
+    if named is not None or are_known:
+        return dataset if named is None else replace(dataset, labels=named)
     masks = sorted({sample.mask for samples in dataset.splits.values() for sample in samples}, key=str)
     if not are_binary(masks, report):
         return replace(dataset, labels=infer_labels(masks, report))
@@ -163,6 +145,20 @@ def with_labels(
         for split, samples in dataset.splits.items()
     }
     return replace(dataset, labels=BINARY, splits=splits, layout=f"{dataset.layout}; {BINARY_NOTE}")
+
+
+def _named_labels(folders: list[Path]) -> LabelSet | None:
+    """The classes that dataset.yaml or a list names."""
+    described = find_description(*folders)
+    if described is not None and described[1].classes:
+        return described[1].labels()
+    for path in existing(folders, CLASS_LISTS):
+        return read_class_list(path)
+    for path in existing(folders, COLOR_LISTS):
+        labels = read_colors(path)
+        void = [index for index, name in enumerate(labels.names) if name == VOID]
+        return replace(labels, ignore_ids=tuple(void))
+    return None
 
 
 def _described(

@@ -174,12 +174,15 @@ def read_description(path: Path) -> Description:
         content = yaml.safe_load(path.read_text("utf-8-sig"))
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path}: cannot be read ({error}); expected a YAML file in UTF-8") from None
-    except yaml.YAMLError as error:
+    except (
+        yaml.YAMLError,
+        ValueError,
+        RecursionError,
+    ) as error:  # ValueError: what looks like a date and is none
         mark = getattr(error, "problem_mark", None)
         place = f"line {mark.line + 1}, " if mark else ""
-        raise DataError(
-            f"{path}: {place}is not YAML ({getattr(error, 'problem', error)}); expected e.g. {EXAMPLE}"
-        ) from None
+        problem = " ".join(str(getattr(error, "problem", error)).split())[:200]
+        raise DataError(f"{path}: {place}is not YAML ({problem}); expected e.g. {EXAMPLE}") from None
     if not isinstance(content, dict):
         raise DataError(f"{path}: got {type(content).__name__}, expected keys and values, e.g. {EXAMPLE}")
     try:

@@ -18,6 +18,7 @@ from fullconv.data.layouts import (
     cityscapes,
     flat,
     folders,
+    nested,
     parquet,
     sbd,
     siftflow,
@@ -63,6 +64,7 @@ LAYOUTS: tuple[Layout, ...] = (
     voc,
     twin,
     flat,
+    nested,
     arrow,
     parquet,
     webdataset,
@@ -70,7 +72,7 @@ LAYOUTS: tuple[Layout, ...] = (
 """In the order in which they are looked for: who looks like two of them is taken for the first."""
 
 IN_FOLDERS = ("voc", "twin", "flat", "webdataset")
-"""The layouts to which dataset.yaml may add extra channels, further heads and what is dark in grey masks."""
+"""The layouts to which dataset.yaml may add extra channels and further heads."""
 
 
 def open_dataset(folder: Path | str, layout: str | None = None) -> Dataset:
@@ -135,15 +137,22 @@ def _detected(folder: Path) -> Layout:
 
 def _described(dataset: Dataset, path: Path, description: Description) -> Dataset:
     """The data set under the name and with the classes of its dataset.yaml."""
-    beyond = {"masks": description.masks, "extra": description.extra, "heads": description.heads}
+    beyond = {"extra": description.extra, "heads": description.heads}
     given = [key for key, value in beyond.items() if value]
     if given and dataset.layout_name not in IN_FOLDERS:
         raise DataError(
             f"{path}: {given[0]}: is read in the layouts {', '.join(IN_FOLDERS)}, and this is {dataset.layout_name}; "
             "remove it, or convert the data set"
         )
+    splits, shades = dataset.splits, description.shades()
+    if shades is not None:
+        splits = {
+            split: tuple(replace(sample, shades=shades) for sample in samples)
+            for split, samples in splits.items()
+        }
     return replace(
         dataset,
         name=description.name or path.parent.resolve().name,
         labels=description.labels() if description.classes else dataset.labels,
+        splits=splits,
     )

@@ -1,28 +1,23 @@
 """Hugging Face data sets as `save_to_disk` writes them: `train/data-00000-of-00001.arrow` with state.json beside.
 
-The files lie in the tables as they are, so that a sample is a place in a file, and reading it needs no pyarrow.
+The files lie in the tables as they are, so that a sample is a place in a file, and reading it reads no more than that.
 
-Source: Hugging Face datasets, `Dataset.save_to_disk` (https://huggingface.co/docs/datasets/process#save); Apache Arrow,
-"IPC Streaming Format" (https://arrow.apache.org/docs/format/Columnar.html).
+Source: Hugging Face datasets, `Dataset.save_to_disk` (https://huggingface.co/docs/datasets/process#save).
 """
 
-from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-
+from fullconv.data.arrowfile import Place, Stream, read_schema, read_stream, read_texts
 from fullconv.data.contents import Dataset
 from fullconv.data.layouts.huggingface import (
     SPLIT_WORDS,
     assembled,
-    image_columns,
+    features_of,
     json_of,
     picture_and_mask,
     unique_names,
 )
 from fullconv.data.layouts.pairing import no_such_layout
-from fullconv.data.layouts.parquet import features_of
 from fullconv.data.samples import Sample
 from fullconv.data.sources import Member
 from fullconv.errors import DataError
@@ -30,8 +25,8 @@ from fullconv.errors import DataError
 NAME = "arrow"
 LOOKS = "dataset_dict.json and SPLIT/state.json, or state.json"
 
-Rows = list[tuple[str | None, tuple[int, int], tuple[int, int]]]
-"""Of each row the picture's path, and where picture and mask begin and how long they are."""
+Rows = list[tuple[Path, int, str | None, Place, Place]]
+"""Of each row the file, the row's number in it, the picture's own path, and the places of picture and mask."""
 
 
 def detect(folder: Path) -> bool:
@@ -45,29 +40,24 @@ def read(folder: Path) -> Dataset:
     if not states:
         raise no_such_layout(folder, "a data set of save_to_disk", LOOKS)
     splits: dict[str, list[Sample]] = {}
-    columns, features = ("", ""), None
+    stream, columns = None, ("", "")
     for state in states:
         name = "train" if state.parent == folder else state.parent.name
-        split = SPLIT_WORDS.get(name.lower(), name)
-        tables = []
+        rows: Rows = []
         for path in _files(state):
-            try:
-                columns, features, rows = _rows(path)
-            except DataError:
-                raise
-            except Exception as error:  # a damaged file can make pyarrow raise nearly any type
-                reason = " ".join(str(error).split())[:160]
-                raise DataError(f"{path}: is damaged, or no Arrow file ({reason}); save it again") from None
-            tables.append((path, rows))
-        splits.setdefault(split, []).extend(_samples(tables, columns))
+            stream = read_schema(path)
+            columns = picture_and_mask([field[0] for field in stream.fields if field[1:] == ("bytes",)], path)
+            rows += _rows(path, stream, columns)
+        splits.setdefault(SPLIT_WORDS.get(name.lower(), name), []).extend(_samples(rows, columns))
     kind = f"Arrow with the columns {columns[0]} and {columns[1]}"
-    return assembled(folder, kind, splits, columns[1], features)
+    return assembled(folder, kind, splits, columns[1], features_of(stream.notes if stream else {}))
 
 
 def _files(state: Path) -> list[Path]:
     content = json_of(state)
     files = content.get("_data_files") if isinstance(content, dict) else None
-    names = [each.get("filename") if isinstance(each, dict) else None for each in files or []]
+    files = files if isinstance(files, list) else []
+    names = [each.get("filename") if isinstance(each, dict) else None for each in files]
     paths = [state.parent / name for name in names if isinstance(name, str) and Path(name).name == name]
     if not paths or len(paths) < len(names):
         raise DataError(
@@ -77,55 +67,31 @@ def _files(state: Path) -> list[Path]:
         raise DataError(
             f"{state}: shows a selection of its rows; expected all; call flatten_indices() and save it again"
         )
+    absent = next((path for path in paths if not path.is_file()), None)
+    if absent:
+        raise DataError(f"{absent}: no such file, though {state.name} names it; copy the folder again")
     return paths
 
 
-def _samples(tables: list[tuple[Path, Rows]], columns: tuple[str, str]) -> list[Sample]:
-    rows = [(path, row, *each) for path, rows in tables for row, each in enumerate(rows)]
-    names = unique_names([name for _, _, name, _, _ in rows])
+def _rows(path: Path, schema: Stream, columns: tuple[str, str]) -> Rows:
+    picture, mask, name = (columns[0], "bytes"), (columns[1], "bytes"), (columns[0], "path")
+    stream = read_stream(path, (picture, mask, name) if name in schema.fields else (picture, mask))
+    places = [stream.places[picture], stream.places[mask]]
+    names = read_texts(path, stream.places[name]) if name in stream.places else [None] * len(places[0])
+    rows: Rows = []
+    for number, (own, *both) in enumerate(zip(names, *places, strict=True)):
+        if both[0] is None or both[1] is None:
+            raise DataError(
+                f"{path}: row {number} holds no bytes, perhaps only paths; save it with its pictures embedded"
+            )
+        rows.append((path, number, own, both[0], both[1]))
+    return rows
+
+
+def _samples(rows: Rows, columns: tuple[str, str]) -> list[Sample]:
+    names = unique_names([own for _, _, own, _, _ in rows])
+    picture, mask = columns
     return [
-        Sample(
-            name,
-            Member(path, f"{columns[0]}[{row}]", *picture),
-            Member(path, f"{columns[1]}[{row}]", *mask),
-        )
-        for name, (path, row, _, picture, mask) in zip(names, rows, strict=True)
+        Sample(name, Member(path, f"{picture}[{row}]", *first), Member(path, f"{mask}[{row}]", *second))
+        for name, (path, row, _, first, second) in zip(names, rows, strict=True)
     ]
-
-
-def _rows(path: Path) -> tuple[tuple[str, str], Any, Rows]:
-    try:
-        import pyarrow
-        import pyarrow.ipc
-    except ImportError as error:
-        raise DataError(
-            f"the package pyarrow cannot be imported ({error}); install it: pip install 'fullconv[formats]'"
-        ) from None
-    with pyarrow.memory_map(str(path)) as file:
-        whole = file.read_buffer()
-        reader = pyarrow.ipc.open_stream(whole)
-        columns = picture_and_mask(image_columns(reader.schema), path)
-        rows: Rows = []
-        for batch in reader:
-            pictures, masks = (batch.column(column) for column in columns)
-            places = [_places(column.field("bytes"), whole, path) for column in (pictures, masks)]
-            has_path = any(field.name == "path" for field in pictures.type.fields)
-            names = pictures.field("path").to_pylist() if has_path else [None] * len(batch)
-            rows += zip(names, *places, strict=True)
-        return columns, features_of(reader.schema.metadata), rows
-
-
-def _places(values: Any, whole: Any, path: Path) -> list[tuple[int, int]]:
-    """Where each value of an array of bytes begins in the file, and how long it is."""
-    values.validate(full=True)
-    if values.null_count:
-        raise DataError(
-            f"{path}: holds rows without bytes, perhaps only paths; save it with its pictures embedded"
-        )
-    _, offsets, data = values.buffers()
-    kind = np.int64 if str(values.type).startswith("large") else np.int32
-    ends = np.frombuffer(offsets, kind)[values.offset : values.offset + len(values) + 1].astype(np.int64)
-    start = data.address - whole.address if data is not None else 0
-    if not 0 <= start <= whole.size or (len(ends) and not 0 <= start + ends[-1] <= whole.size):
-        raise DataError(f"{path}: is compressed; expected what save_to_disk writes; save it again")
-    return [(start + int(a), int(b - a)) for a, b in pairwise(ends)]

@@ -23,7 +23,7 @@ from fullconv.data.files import files_by_key
 from fullconv.data.layouts.pairing import listed_names, missing_masks
 from fullconv.data.samples import Sample
 from fullconv.errors import DataError
-from fullconv.labels import VOC, LabelSet
+from fullconv.labels import VOC
 
 PICTURE_FOLDERS = ("images", "img", "pictures", "JPEGImages")
 MASK_FOLDERS = ("masks", "labels", "annotations", "SegmentationClass")
@@ -64,7 +64,7 @@ class Place:
 def find_place(folder: Path) -> Place | None:
     """The two folders, in `folder`, in its VOCdevkit, or in the newest year there."""
     for root in _roots(folder):
-        pictures, masks = _two_folders(root)
+        pictures, masks = two_folders(root)
         if pictures and masks:
             voc_lists = sorted((root / "ImageSets" / "Segmentation").glob("*.txt"))
             lists = voc_lists or [
@@ -79,7 +79,7 @@ def half_found(folder: Path) -> str:
     """A clause on pictures without masks or masks without pictures; empty where there is neither."""
     clause = ""
     for root in _roots(folder):
-        pictures, masks = _two_folders(root)
+        pictures, masks = two_folders(root)
         if pictures or masks:
             clause = f"{pictures or masks} is there, but {'masks' if pictures else 'images'}/ is not; "
     return clause
@@ -100,16 +100,40 @@ def read_folders(folder: Path) -> Dataset:
     if place is None:
         raise DataError(f"{folder}: is no such layout; {half_found(folder)}expected {LOOKS}")
     layout, splits = _find_splits(place)
-    described = find_description(place.root, folder)
-    if described is None or not described[1].classes:
-        labels, binary = _find_labels([place.root, folder], place, splits)
-        if binary:
-            layout = f"{layout}; {BINARY_NOTE}"
-            splits = {split: _in_shades(samples) for split, samples in splits.items()}
-        dataset = Dataset(folder.resolve().name, place.root, layout, labels, splits)
-    else:
-        dataset = Dataset("", place.root, layout, described[1].labels(), splits)
+    roots = [place.root, folder]
+    dataset = with_labels(
+        Dataset(folder.resolve().name, place.root, layout, VOC, splits), roots, place.is_voc
+    )
+    described = find_description(*roots)
     return dataset if described is None else _described(dataset, *described, place)
+
+
+def with_labels(dataset: Dataset, folders: list[Path], are_known: bool = False) -> Dataset:
+    """The data set with the classes that dataset.yaml or a list in one of the folders names, or that its masks hold.
+
+    Args:
+        dataset: its samples' masks are files.
+        folders: where dataset.yaml and lists of classes may lie.
+        are_known: its own classes are right where no file says otherwise.
+
+    Raises:
+        DataError: the classes cannot be known.
+    """
+    described = find_description(*folders)
+    if described is not None and described[1].classes:
+        return replace(dataset, labels=described[1].labels())
+    for path in existing(folders, CLASS_LISTS):
+        return replace(dataset, labels=read_class_list(path))
+    if are_known:
+        return dataset
+    masks = sorted({sample.mask for samples in dataset.splits.values() for sample in samples}, key=str)
+    if not are_binary(masks):
+        return replace(dataset, labels=infer_labels(masks))
+    splits = {
+        split: tuple(replace(sample, shades=BINARY_SHADES) for sample in samples)
+        for split, samples in dataset.splits.items()
+    }
+    return replace(dataset, labels=BINARY, splits=splits, layout=f"{dataset.layout}; {BINARY_NOTE}")
 
 
 def _described(dataset: Dataset, path: Path, description: Description, place: Place) -> Dataset:
@@ -126,16 +150,12 @@ def _described(dataset: Dataset, path: Path, description: Description, place: Pl
     )
 
 
-def _in_shades(samples: tuple[Sample, ...]) -> tuple[Sample, ...]:
-    return tuple(replace(sample, shades=BINARY_SHADES) for sample in samples)
-
-
 def _roots(folder: Path) -> list[Path]:
     roots = [folder, folder / "VOCdevkit"]
     return [*roots, *(year for root in roots for year in sorted(root.glob("VOC20*"), reverse=True))]
 
 
-def _two_folders(root: Path) -> tuple[Path | None, Path | None]:
+def two_folders(root: Path) -> tuple[Path | None, Path | None]:
     pictures = next((root / name for name in PICTURE_FOLDERS if (root / name).is_dir()), None)
     masks = next((root / name for name in MASK_FOLDERS if (root / name).is_dir()), None)
     return pictures, masks
@@ -143,7 +163,7 @@ def _two_folders(root: Path) -> tuple[Path | None, Path | None]:
 
 def _find_splits(place: Place) -> tuple[str, dict[str, tuple[Sample, ...]]]:
     pictures = files_by_key(place.pictures)
-    masks = _without_ends(files_by_key(place.masks), pictures)
+    masks = without_ends(files_by_key(place.masks), pictures)
     if not pictures:
         raise DataError(f"{place.pictures}: holds no pictures; expected files such as NAME.jpg or NAME.png")
     trees = {SPLIT_NAMES.get(path.name, path.name): path.name for path in _subfolders(place.pictures)}
@@ -176,7 +196,7 @@ def _find_splits(place: Place) -> tuple[str, dict[str, tuple[Sample, ...]]]:
     return layout, splits
 
 
-def _without_ends(masks: dict[str, Path], pictures: dict[str, Path]) -> dict[str, Path]:
+def without_ends(masks: dict[str, Path], pictures: dict[str, Path]) -> dict[str, Path]:
     """The masks by their pictures' names: what `a_mask.png` is called where there is a picture `a`, and no mask `a`."""
     named = dict(masks)
     for key, path in masks.items():
@@ -207,18 +227,6 @@ def _pairs(
         expected = f"{place.masks / key}.png"
         raise DataError(missing_masks(pictures[key], expected, split, missing, len(names)))
     return samples
-
-
-def _find_labels(
-    folders: list[Path], place: Place, splits: dict[str, tuple[Sample, ...]]
-) -> tuple[LabelSet, bool]:
-    """The classes of a data set where no dataset.yaml names them, and whether black and white stand for them."""
-    for path in existing(folders, CLASS_LISTS):
-        return read_class_list(path), False
-    if place.is_voc:
-        return VOC, False
-    masks = sorted({sample.mask for samples in splits.values() for sample in samples}, key=str)
-    return (BINARY, True) if are_binary(masks) else (infer_labels(masks), False)
 
 
 def _subfolders(folder: Path) -> list[Path]:

@@ -7,25 +7,17 @@ Source: Hugging Face datasets, "Image" feature: a struct of `bytes` and `path`
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from fullconv.data.binary import BINARY, BINARY_NOTE, BINARY_SHADES, are_binary
-from fullconv.data.classes import (
-    CLASS_LISTS,
-    existing,
-    find_description,
-    infer_labels,
-    named_labels,
-    read_class_list,
-)
+from fullconv.data.binary import BINARY
+from fullconv.data.classes import existing, named_labels
 from fullconv.data.contents import Dataset
-from fullconv.data.layouts.folders import tenth_for_val
+from fullconv.data.layouts.folders import tenth_for_val, with_labels
 from fullconv.data.samples import Sample
-from fullconv.data.sources import MaskFile
 from fullconv.errors import DataError
 from fullconv.labels import IGNORE_INDEX, LabelSet
 
@@ -42,15 +34,6 @@ SPLIT_WORDS = {
 
 MAX_TEXT = 2**24
 """The longest dataset card or JSON file that is looked at."""
-
-
-def image_columns(schema: Any) -> list[str]:
-    """The columns of a pyarrow schema that hold files: structs with a field `bytes`."""
-    return [
-        field.name
-        for field in schema
-        if hasattr(field.type, "fields") and "bytes" in {inner.name for inner in field.type.fields}
-    ]
 
 
 def picture_and_mask(columns: Sequence[str], path: Path) -> tuple[str, str]:
@@ -70,6 +53,14 @@ def picture_and_mask(columns: Sequence[str], path: Path) -> tuple[str, str]:
             f"{', '.join(PICTURE_COLUMNS[:3])}, and one of masks, such as {', '.join(MASK_COLUMNS[:5:2])}"
         )
     return pictures[0], masks[0]
+
+
+def features_of(notes: Mapping[bytes, bytes]) -> Any:
+    """What the `datasets` package notes in a table about its columns; None where that is nothing."""
+    try:
+        return json.loads(notes.get(b"huggingface", b"null"))
+    except (ValueError, RecursionError):
+        return None
 
 
 def split_of(path: Path, root: Path) -> str:
@@ -112,25 +103,13 @@ def assembled(
         parts = tenth_for_val(list(by_name))
         found = {split: tuple(by_name[name] for name in names) for split, names in parts.items()}
         kind = f"{kind}, all of it train; val is a tenth, chosen by the names' SHA-256"
-    name = folder.resolve().name
-    described = find_description(folder)
-    if described and described[1].classes:
-        return Dataset(name, folder, kind, described[1].labels(), found)
     labels = written_labels(folder, mask_column, features)
-    if labels is not None:
-        return Dataset(name, folder, kind, labels, found)
-    masks: list[MaskFile] = [sample.mask for samples in found.values() for sample in samples]
-    if are_binary(masks):
-        shaded = {
-            split: tuple(Sample(each.name, each.picture, each.mask, shades=BINARY_SHADES) for each in samples)
-            for split, samples in found.items()
-        }
-        return Dataset(name, folder, f"{kind}; {BINARY_NOTE}", BINARY, shaded)
-    return Dataset(name, folder, kind, infer_labels(masks), found)
+    dataset = Dataset(folder.resolve().name, folder, kind, labels or BINARY, found)
+    return with_labels(dataset, [folder], are_known=labels is not None)
 
 
 def written_labels(folder: Path, column: str, features: Any) -> LabelSet | None:
-    """The classes as id2label.json, the dataset card, dataset_infos.json, the tables or a list of names give them."""
+    """The classes as id2label.json, the dataset card, dataset_infos.json or the tables give them."""
     for path in existing([folder, folder / "data"], ("id2label.json",)):
         labels = _from_id2label(json_of(path), path)
         if labels is not None:
@@ -145,8 +124,7 @@ def written_labels(folder: Path, column: str, features: Any) -> LabelSet | None:
         names = next(_class_names(each, column), None)
         if names:
             return _from_id2label(dict(enumerate(names)), folder)
-    path = next(existing([folder], CLASS_LISTS), None)
-    return read_class_list(path) if path else None
+    return None
 
 
 def _from_id2label(content: Any, path: Path) -> LabelSet | None:

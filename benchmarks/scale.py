@@ -84,7 +84,7 @@ def opening(num_shards: int) -> None:
         (entry,) = read_catalog(packed / "train.json").shardlist
         for number in range(num_shards):
             for end in ("tar", "idx"):
-                os.link(packed / f"train-000000.{end}", folder / f"train-{number:06d}.{end}")
+                os.symlink(packed / f"train-000000.{end}", folder / f"train-{number:06d}.{end}")
         entries = tuple(entry.model_copy(update={"url": f"train-{n:06d}.tar"}) for n in range(num_shards))
         (folder / "train.json").write_text(Catalog(name="train", shardlist=entries).text())
         (folder / "dataset.yaml").write_bytes((packed / "dataset.yaml").read_bytes())

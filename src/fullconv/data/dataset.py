@@ -34,6 +34,7 @@ from fullconv.data.layouts import (
     webdataset,
     yolo,
 )
+from fullconv.data.shards.samples import ShardSamples
 from fullconv.errors import DataError, UnknownNameError
 
 __all__ = ["LAYOUTS", "Dataset", "open_dataset"]
@@ -163,7 +164,9 @@ def _described(dataset: Dataset, path: Path, description: Description) -> Datase
     splits, shades = dataset.splits, description.shades()
     if shades is not None:
         splits = {
-            split: tuple(replace(sample, shades=shades) for sample in samples)
+            split: samples  # which already have them, and are not to be listed
+            if isinstance(samples, ShardSamples)
+            else tuple(replace(sample, shades=shades) for sample in samples)
             for split, samples in splits.items()
         }
     return replace(

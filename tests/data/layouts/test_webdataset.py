@@ -113,6 +113,7 @@ def test_heads_extra_and_shades_by_dataset_yaml(tmp_path):
     (sample,) = dataset.split("train")
     assert dataset.heads[0].name == "geometric"
     assert dataset.num_channels == 4
+    assert isinstance(dataset.split("train"), ShardSamples)
     assert read_sample(sample, dataset.labels)[1].tolist() == [[1] * 4] * 3
 
 

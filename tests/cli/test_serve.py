@@ -1,5 +1,6 @@
 """`fullconv serve` as a user starts it."""
 
+import importlib.util
 import os
 import signal
 import socket
@@ -65,6 +66,14 @@ def test_where_the_token_comes_from(tmp_path, monkeypatch):
     monkeypatch.setenv("FULLCONV_TOKEN", "")
     with pytest.raises(ConfigError, match="FULLCONV_TOKEN: expected a token"):
         read_token(None)
+
+
+def test_without_the_packages_of_the_service(capsys, monkeypatch):
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "uvicorn" else find(name))
+    code, _, err = call(capsys, "serve", "camvid")
+    assert code == 1
+    assert err == "error: the service needs uvicorn; run: pip install 'fullconv[serve]'\n"
 
 
 @pytest.fixture

@@ -26,7 +26,10 @@ from service_helpers import (
 )
 
 from fullconv.data.masks import palette_of
+from fullconv.inference.outputs import Answer
 from fullconv.labels import Head, LabelSet
+from fullconv.serving import replies
+from fullconv.serving.refusals import Refusal
 from fullconv.serving.settings import Settings
 
 PICTURE = picture_of()
@@ -205,6 +208,26 @@ def test_queries_that_are_refused(query, word):
     reply = predict(**query)
     assert (reply.status_code, code_of(reply)) == (422, "bad_field")
     assert reply.json()["error"]["message"].startswith(f"{word}: ")
+
+
+@pytest.mark.parametrize(("shapes", "status"), [("rle", 413), ("polygons", 413), ("none", 200)])
+def test_shapes_of_noise_are_refused(monkeypatch, shapes, status):
+    monkeypatch.setattr(replies, "MOST_BORDER", {"rle": 100, "polygons": 100})
+    reply = predict(shapes=shapes)
+    assert reply.status_code == status
+    assert status == 200 or code_of(reply) == "too_large"
+
+
+def test_classes_beyond_eight_bits():
+    labels = LabelSet.from_names([str(index) for index in range(257)])
+    picture = np.zeros((2, 3, 3), np.uint8)
+    label_map = np.array([[0, 1, 256], [2, 2, 2]], np.uint16)
+    answer = Answer(
+        picture, label_map, labels, {"confidence": np.ones((2, 3)), "entropy": np.ones((2, 3))}, {}
+    )
+    np.testing.assert_array_equal(decoded(bytes(replies.mask_reply(answer).body)), label_map)
+    with pytest.raises(Refusal, match="8 bits"):
+        replies.maps_reply(answer)
 
 
 def test_scores_that_would_be_too_large_are_refused():

@@ -24,6 +24,11 @@ TOKEN = "FULLCONV_TOKEN"
     "--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="0: any that is free."
 )
 @click.option(
+    "--name",
+    default=None,
+    help="Of the model, in addresses of the Open Inference Protocol; default: its folder's.",
+)
+@click.option(
     "--queue",
     type=click.IntRange(min=0),
     default=32,
@@ -91,6 +96,7 @@ def serve(
     model: str,
     host: str,
     port: int,
+    name: str | None,
     queue: int,
     timeout: float,
     max_mb: float,
@@ -123,7 +129,7 @@ def serve(
             "--no-token"
         )
     settings = Settings(
-        name=Path(model).resolve().name,
+        name=name or Path(model).resolve().name,
         queue=queue,
         timeout=timeout,
         max_bytes=int(max_mb * 2**20),

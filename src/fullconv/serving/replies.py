@@ -28,8 +28,8 @@ ARRAYS: dict[Output, frozenset[str]] = {
 }
 """Output -> what is needed besides the label map, in the words of `inference.outputs.ARRAYS`."""
 
-MOST_BORDER = 1_000_000
-"""Pixel edges between classes up to which shapes are written: beyond, a mask is shorter and much quicker to make."""
+MOST_BORDER: dict[Shapes, int] = {"rle": 4_000_000, "polygons": 400_000}
+"""Pixel edges between classes up to which shapes are written, which takes some seconds: beyond, a mask is shorter too."""
 
 
 def json_reply(answer: Answer, shapes: Shapes, about: dict[str, Any]) -> Response:
@@ -46,7 +46,7 @@ def head_content(answer: Answer, shapes: Shapes) -> dict[str, Any]:
     content = {"height": height, "width": width, "classes": answer.labels.shares(pixels)}
     if shapes == "none":
         return content
-    refuse_noise(answer.label_map)
+    refuse_noise(answer.label_map, MOST_BORDER[shapes])
     by_columns = np.ascontiguousarray(answer.label_map.T).ravel()  # the order of COCO's run lengths
     content["shapes"] = [
         {"id": int(index), "name": answer.labels.names[index], "pixels": int(pixels[index])}
@@ -65,13 +65,13 @@ def polygons_of(mask: np.ndarray) -> list[list[list[list[int]]]]:
     return [[ring.tolist() for ring in part] for part in trace(mask)]
 
 
-def refuse_noise(label_map: np.ndarray) -> None:
+def refuse_noise(label_map: np.ndarray, most: int) -> None:
     down = np.count_nonzero(label_map[1:] != label_map[:-1])
     border = down + np.count_nonzero(label_map[:, 1:] != label_map[:, :-1])
-    if border > MOST_BORDER:
+    if border > most:
         raise Refusal(
             "too_large",
-            f"the shapes of this picture have {border:,} pixel edges; at most {MOST_BORDER:,} are written; ask for "
+            f"the shapes of this picture have {border:,} pixel edges; at most {most:,} are written; ask for "
             "output=mask, or for shapes=none",
         )
 

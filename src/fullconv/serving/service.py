@@ -1,6 +1,7 @@
 """A service's life: its model is loaded, it answers, it is asked to stop."""
 
 import asyncio
+import gc
 import logging
 import time
 from collections.abc import AsyncIterator, Callable
@@ -61,6 +62,7 @@ class Service:
             if self._pipeline is not None:
                 self._pipeline.stop()
             self.network.shutdown(wait=False, cancel_futures=True)
+            log("stopped")
 
     async def load(self) -> None:
         began = time.perf_counter()
@@ -73,6 +75,8 @@ class Service:
             known = isinstance(error, FullconvError)
             log("the model does not load", logging.ERROR, None if known else error, reason=str(error))
             return
+        gc.collect()
+        gc.freeze()  # what is there now stays: to look through it again would hold up requests for a tenth of a second
         self._pipeline = Pipeline(segmenter, self.network, self.settings.queue, self.metrics)
         log("ready", model=self.settings.name, seconds=round(time.perf_counter() - began, 2))
 

@@ -5,7 +5,7 @@
 
 Services run in a process of their own and are spoken to over loopback, clients share the machine with them.
 
-throughput  32 clients, each with one request at a time, against `Segmenter.predict` and the writing of a mask in a loop, in turns.
+throughput  32 clients, each with one request at a time, against `Segmenter.predict` and the writing of a mask, in turns.
 batches     what a CPU gains from pictures of one size in one pass.
 overload    a network that takes --network seconds, 2 and 10 times as many requests as it can do, at a steady pace, a queue of 4.
 slow        200 connections whose heads never end, and 200 uploads that break off: how long a probe takes meanwhile.
@@ -189,7 +189,8 @@ def throughput(seconds: float) -> None:
             ratio = statistics.median(s / a for s, a in zip(served, alone, strict=True))
             print(
                 f"throughput {size[0]} x {size[1]}: bare {statistics.median(alone):.2f} pictures/s, 32 clients "
-                f"{statistics.median(served):.2f}, ratio {ratio:.2f}; p50 {quantile(times, 0.5):.2f} s, p99 {quantile(times, 0.99):.2f} s"
+                f"{statistics.median(served):.2f}, ratio {ratio:.2f}; "
+                f"p50 {quantile(times, 0.5):.2f} s, p99 {quantile(times, 0.99):.2f} s"
             )
 
 
@@ -237,9 +238,10 @@ def overload(seconds: float, network: float) -> None:
                 f"overload {factor} x for {seconds:.0f} s: {len(done)} done, {len(refused)} refused, "
                 f"{len(replies) - len(done) - len(refused)} other; done p50 {1000 * quantile(done, 0.5):.0f} ms, "
                 f"p99 {1000 * quantile(done, 0.99):.0f} ms (bound {1000 * bound:.0f}); refusals p50 "
-                f"{1000 * quantile([r[2] for r in refused], 0.5):.1f} ms, p99 {1000 * quantile([r[2] for r in refused], 0.99):.1f} ms, "
-                f"with Retry-After {sum(bool(r[1]) for r in refused)}; goodput {len(done) / took / capacity:.0%} of capacity; memory "
-                f"{before:.0f} to {resident(process.pid):.0f} MB; the next request {after[0]} in {1000 * after[2]:.0f} ms"
+                f"{1000 * quantile([r[2] for r in refused], 0.5):.1f} ms, "
+                f"p99 {1000 * quantile([r[2] for r in refused], 0.99):.1f} ms, "
+                f"with Retry-After {sum(bool(r[1]) for r in refused)}; "
+                f"goodput {len(done) / took / capacity:.0%} of capacity; memory {before:.0f} to {resident(process.pid):.0f} MB; the next request {after[0]} in {1000 * after[2]:.0f} ms"
             )
 
 

@@ -241,7 +241,8 @@ def overload(seconds: float, network: float) -> None:
                 f"{1000 * quantile([r[2] for r in refused], 0.5):.1f} ms, "
                 f"p99 {1000 * quantile([r[2] for r in refused], 0.99):.1f} ms, "
                 f"with Retry-After {sum(bool(r[1]) for r in refused)}; "
-                f"goodput {len(done) / took / capacity:.0%} of capacity; memory {before:.0f} to {resident(process.pid):.0f} MB; the next request {after[0]} in {1000 * after[2]:.0f} ms"
+                f"goodput {len(done) / took / capacity:.0%} of capacity; memory {before:.0f} to "
+                f"{resident(process.pid):.0f} MB; the next request {after[0]} in {1000 * after[2]:.0f} ms"
             )
 
 

@@ -166,10 +166,10 @@ def run(
 
     if threads is not None:
         torch.set_num_threads(threads)
-    set_up_logging(log)
     device, precision, engine = options
     app = create_app(lambda: load(folder, device, precision, engine=engine), settings)
     listener = connections.listen(host, port)
+    set_up_logging(log)
     shown = f"[{host}]" if ":" in host else host
     print(f"http://{shown}:{listener.getsockname()[1]}", flush=True)
     try:

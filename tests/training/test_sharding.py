@@ -165,7 +165,9 @@ def test_a_folder_under_its_old_name_is_found(runs, tmp_path):
 def test_one_process_has_nothing_to_share(runs):
     values = OPTIONS | {"data": runs / "scenes", "sharding": "full"}
     for resume, out in ((False, "new"), (True, "two")):
-        with pytest.raises(ConfigError, match="sharding=full is for several processes; start with torchrun"):
+        with pytest.raises(
+            ConfigError, match="sharding=full is for several processes; start with --processes"
+        ):
             list(train(TrainConfig(out=runs / out, **values), resume=resume))
     with pytest.raises(ConfigError, match=r"holds no state to resume; expected .*state; train without"):
         list(train(TrainConfig(out=runs / "new", **values), resume=True))

@@ -322,10 +322,10 @@ def check_start(config: TrainConfig, resume: bool, world: World) -> None:
         )
     if world.size == 1 and config.sharding == "full":
         raise ConfigError(
-            "sharding=full is for several processes; start with torchrun --nproc-per-node N, or leave it away"
+            "sharding=full is for several processes; start with --processes N or torchrun, or leave it away"
         )
     if world.size > 1 and config.patches is not None:
-        raise ConfigError("patches are learnt from in one process; start fullconv without torchrun")
+        raise ConfigError("patches are learnt from in one process; leave --processes away")
 
 
 def completed(

@@ -4,7 +4,7 @@ import importlib
 import os
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -133,10 +133,6 @@ def train(
     restarted = is_restarted() and (options["out"] / "config.yaml").exists()
     resume |= restarted
 
-    from fullconv.cli.console import TrainingDisplay, print_json, say
-    from fullconv.data.loading import worker_deaths_said
-    from fullconv.reporting.report import write_report
-    from fullconv.reporting.tables import mean_iou_text
     from fullconv.training.config import make_config
     from fullconv.training.loop import train as run_training
 
@@ -151,12 +147,24 @@ def train(
     if find_lr:
         show_rates(config, as_json)
         return
-    best: dict[str, Any] = {}
     events = run_training(config, resume=resume, force=force)
-    if os.environ.get("RANK", "0") != "0":  # one of several processes speaks
+    if os.environ.get("RANK", "0") == "0":
+        watch(events, config.out, told, as_json)
+    else:  # one of several processes speaks
         for _ in events:
             pass
-        return
+
+
+def watch(
+    events: Iterable[dict[str, Any]], out: Path, told: list[Callable[[dict[str, Any]], None]], as_json: bool
+) -> None:
+    """Shows a run to its end, and keeps its report."""
+    from fullconv.cli.console import TrainingDisplay, print_json, say
+    from fullconv.data.loading import worker_deaths_said
+    from fullconv.reporting.report import write_report
+    from fullconv.reporting.tables import mean_iou_text
+
+    best: dict[str, Any] = {}
     with TrainingDisplay() as display, worker_deaths_said():
         for event in events:
             display.show(event)
@@ -165,13 +173,13 @@ def train(
             if as_json and event["kind"] != "tick":
                 print_json(event)
             if event["kind"] == "epoch":
-                write_report(config.out)
+                write_report(out)
                 best = event if event["best"] else best
-    report = write_report(config.out)
+    report = write_report(out)
     if best:
         say(f"best   epoch {best['epoch']}: {mean_iou_text(best['val'])}")
     say(f"report {report}")
-    say(f"next   fullconv predict {config.out} PICTURE --out predictions")
+    say(f"next   fullconv predict {out} PICTURE --out predictions")
 
 
 def callback(name: str) -> Callable[[dict[str, Any]], None]:

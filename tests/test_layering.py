@@ -29,6 +29,7 @@ FLOORS = {
     "training": 4,
     "inference": 4,
     "reporting": 5,
+    "serving": 5,
     "cli": 6,
 }
 """The first part of a module's name -> its floor. Modules on one floor import each other only inside one package,"""
@@ -88,7 +89,14 @@ def test_no_code_is_loaded_from_model_files():
 
 @pytest.mark.parametrize(
     "command",
-    [["--help"], ["train", "--help"], ["predict", "--help"], ["data", "--help"], ["explain", "--help"]],
+    [
+        ["--help"],
+        ["train", "--help"],
+        ["predict", "--help"],
+        ["data", "--help"],
+        ["explain", "--help"],
+        ["serve", "--help"],
+    ],
 )
 def test_help_needs_no_torch(command):
     code = (

@@ -140,6 +140,7 @@ class Segmenter:
         self.preprocessing = preprocessing or default_preprocessing(model)
         self.heads = tuple(heads)
         self.extra = extra
+        self.folder = folder
         self.refine = refine
         self.engine = augmented(pick_engine(engine, model, device, precision, folder), tta)
         self.tiler = Tiler(self.engine, self.model, self.preprocessing, tile, overlap)

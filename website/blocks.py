@@ -1,6 +1,6 @@
 """The fenced blocks of a page: which there are, how they are run, and whether they print what the page says.
 
-The Python blocks of a page run from top to bottom in one namespace, in a folder of their own. A `text` block right behind a
+The Python blocks of a page run from top to bottom in one namespace, in a folder of their own that holds `catdog.jpg`. A `text` block right behind a
 Python or `sh` block is what that block prints. An HTML comment on the line above a fence says what is special:
 
     <!-- not run: why -->      it needs what a test has not
@@ -14,6 +14,7 @@ import contextlib
 import io
 import re
 import shlex
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,6 +24,7 @@ FENCE = re.compile(
     r"^(?:<!-- (?P<mark>[^\n]*?) -->\n)?```(?P<language>\w*)\n(?P<code>.*?)^```$", re.MULTILINE | re.DOTALL
 )
 NUMBER = re.compile(r"(?<![\w.])([-+]?\d[\d,]*(?:\.\d+)?(?:e[-+]?\d+)?)(?![\w.]*\d)")
+PHOTOGRAPH = Path(__file__).parents[1] / "docs/images/catdog.jpg"
 IMAGE = re.compile(r"!\[[^\]]*\]\((?P<path>[^)]+)\)")
 
 
@@ -77,6 +79,11 @@ def is_slow(page: str) -> bool:
 def images_of(page: str) -> list[str]:
     """The paths of the pictures that a page shows."""
     return [match["path"] for match in IMAGE.finditer(page)]
+
+
+def prepare(folder: Path) -> None:
+    """Puts what blocks may expect into the folder where they run."""
+    shutil.copyfile(PHOTOGRAPH, folder / PHOTOGRAPH.name)
 
 
 def run(file: Path, namespace: dict[str, Any] | None = None) -> Iterator[tuple[Block, str]]:

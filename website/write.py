@@ -2,8 +2,8 @@
 
     python website/write.py [--fresh] docs/course/1-matrix.md ...
 
-With --fresh also the numbers that may differ from machine to machine. For a change to a lesson: write the code, run this, and read what has become of the numbers. The Chinese page, if there is
-one, gets the same outputs.
+With --fresh also the numbers that may differ from machine to machine. For a change to a lesson: write the code, run this, and
+read what has become of the numbers. The Chinese page, if there is one, gets the same code and outputs.
 """
 
 import contextlib
@@ -13,13 +13,16 @@ import tempfile
 import time
 from pathlib import Path
 
-from blocks import Block, agrees, blocks_of, images_of, run
+from blocks import FENCE, Block, agrees, images_of, prepare, run
+
+DOCS = Path(__file__).resolve().parents[1] / "docs"
 
 
 def write(file: Path, fresh: bool) -> None:
     outputs: list[tuple[Block, str]] = []
     began = time.process_time()
     with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
+        prepare(Path(folder))
         for block, printed in run(file):
             outputs.append((block, printed))
             if block.prints is None and printed:
@@ -46,20 +49,20 @@ def main() -> None:
     for name in [argument for argument in sys.argv[1:] if argument != "--fresh"]:
         file = Path(name).resolve()
         write(file, fresh="--fresh" in sys.argv)
-        chinese = file.parents[1] / "zh" / file.parent.name / file.name
+        chinese = DOCS / "zh" / file.relative_to(DOCS)
         if chinese.exists():
-            copy_outputs(file, chinese)
+            copy_blocks(file, chinese)
 
 
-def copy_outputs(file: Path, chinese: Path) -> None:
-    """Gives a page the text blocks of the page it translates."""
-    lines = chinese.read_text(encoding="utf-8").split("\n")
-    pairs = zip(blocks_of(file.read_text(encoding="utf-8")), blocks_of("\n".join(lines)), strict=True)
-    for original, block in reversed(list(pairs)):
-        if original.prints and block.prints:
-            start = block.prints.line - 1
-            lines[start : start + block.prints.code.count("\n")] = original.prints.code.rstrip("\n").split("\n")
-    chinese.write_text("\n".join(lines), encoding="utf-8")
+def copy_blocks(file: Path, chinese: Path) -> None:
+    """Gives a page the blocks of the page it translates, in their order; an empty block is a place for one."""
+    blocks = [match[0] for match in FENCE.finditer(file.read_text(encoding="utf-8"))]
+    text = chinese.read_text(encoding="utf-8")
+    places = len(FENCE.findall(text))
+    if places != len(blocks):
+        raise ValueError(f"{chinese}: {places} blocks; expected {len(blocks)}, as in {file}")
+    left = iter(blocks)
+    chinese.write_text(FENCE.sub(lambda _: next(left), text), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
 """The fenced blocks of a page: which there are, how they are run, and whether they print what the page says.
 
-The Python blocks of a page run from top to bottom in one namespace, in a folder of their own that holds `catdog.jpg`. A `text` block right behind a
-Python or `sh` block is what that block prints. An HTML comment on the line above a fence says what is special:
+The Python blocks of a page run from top to bottom in one namespace, in a folder of their own that holds `catdog.jpg`. A
+`text` block right behind a Python or `sh` block is what that block prints. An HTML comment on the line above a fence says what
+is special:
 
     <!-- not run: why -->      it needs what a test has not
     <!-- varies -->            of the text block: the words count, the numbers are this machine's
@@ -115,7 +116,9 @@ def run_commands(code: str) -> None:
         if program == "":
             continue
         if program != "fullconv":
-            raise ValueError(f"{line!r}: only fullconv commands are run; mark the block '<!-- not run: why -->'")
+            raise ValueError(
+                f"{line!r}: only fullconv commands are run; mark the block '<!-- not run: why -->'"
+            )
         try:
             main(arguments)
         except SystemExit as stop:
@@ -175,7 +178,6 @@ def commands_of(page: str) -> list[list[str]]:
     for block in blocks_of(page):
         if block.language in ("", "sh"):
             for line in block.code.replace("\\\n", " ").splitlines():
-                words = shlex.split(line, comments=True)
-                if "fullconv" in words[:1]:
-                    found.append(words[1:])
+                if line.startswith("fullconv "):
+                    found.append(shlex.split(line, comments=True)[1:])
     return found

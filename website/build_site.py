@@ -2,9 +2,9 @@
 
     python website/build_site.py [FOLDER]
 
-The pages lie in `docs/`, the Chinese ones in `docs/zh/`. They are brought to `.site/`, where links between them are turned to where
-they go on the site, each lesson gets its notebook beside it, and zensical makes a site of each language. FOLDER is `.site/public` if it
-is not named; open its `index.html`, no server is needed.
+The pages lie in `docs/`, the Chinese ones in `docs/zh/`. They are brought to `.site/`, where links between them are turned to
+where they go on the site, each lesson gets its notebook beside it, and zensical makes a site of each language. FOLDER is
+`.site/public` if it is not named; open its `index.html`, no server is needed.
 """
 
 import os
@@ -33,7 +33,10 @@ def pages() -> dict[Path, Path]:
 
     Files that both sites show, such as the figures, stand here once, for English; `staged` knows.
     """
-    places = {ROOT / "CHANGELOG.md": Path("en/changelog.md"), ROOT / "CONTRIBUTING.md": Path("en/contributing.md")}
+    places = {
+        ROOT / "CHANGELOG.md": Path("en/changelog.md"),
+        ROOT / "CONTRIBUTING.md": Path("en/contributing.md"),
+    }
     places[ROOT / "recipes/README.md"] = Path("en/recipes.md")
     for file in sorted((ROOT / "docs").rglob("*")):
         if file.is_file():
@@ -121,7 +124,15 @@ def build(folder: Path) -> None:
     shutil.rmtree(STAGE, ignore_errors=True)
     stage(STAGE)
     for language in LANGUAGES:
-        command = [sys.executable, "-m", "zensical", "build", "--clean", "--config-file", f"zensical.{language}.toml"]
+        command = [
+            sys.executable,
+            "-m",
+            "zensical",
+            "build",
+            "--clean",
+            "--config-file",
+            f"zensical.{language}.toml",
+        ]
         done = subprocess.run(command, cwd=STAGE, capture_output=True, text=True, check=False)
         if done.returncode:
             raise SystemExit(done.stdout + done.stderr)

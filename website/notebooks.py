@@ -1,6 +1,6 @@
 """Lessons as Jupyter notebooks: their Python blocks as cells, with the outputs that the page shows, and the rest as text.
 
-    python website/notebooks.py docs/course/1-matrix.md FOLDER
+python website/notebooks.py docs/course/1-matrix.md FOLDER
 """
 
 import re
@@ -8,10 +8,13 @@ import sys
 from pathlib import Path
 
 import nbformat
-from blocks import FENCE, Block, blocks_of
 from nbformat import NotebookNode, v4
 
-DETAILS = re.compile(r"<details markdown=\"1\"><summary>(?P<title>.*?)</summary>|</details>|^<!--.*?-->$", re.MULTILINE)
+from blocks import FENCE, Block, blocks_of
+
+DETAILS = re.compile(
+    r"<details markdown=\"1\"><summary>(?P<title>.*?)</summary>|</details>|^<!--.*?-->$", re.MULTILINE
+)
 PICTURE = re.compile(r"^!\[[^\]]*\]\(figures/[^)]+\)\n", re.MULTILINE)
 LINK = re.compile(r"\[([^\]]*)\]\((?!https?:)[^)]+\)")
 
@@ -55,7 +58,11 @@ def printed_by(notebook: NotebookNode) -> list[tuple[int, str]]:
     found = []
     for number, cell in enumerate(notebook.cells):
         if cell.cell_type == "code":
-            texts = [output.text for output in cell.outputs if output.output_type == "stream" and output.name == "stdout"]
+            texts = [
+                output.text
+                for output in cell.outputs
+                if output.output_type == "stream" and output.name == "stdout"
+            ]
             found.append((number, "".join(texts)))
     return found
 

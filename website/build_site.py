@@ -94,6 +94,8 @@ def stage(folder: Path) -> None:
             name = write_notebook(file, (folder / place).parent).name
             title, _, rest = text.removeprefix("<!-- slow -->\n").partition("\n")
             text = f"{title}\n\n{DOWNLOAD[place.parts[0]].format(name=name)}\n{rest}"
+        if has_wide_table(text):
+            text = "---\nhide: [toc]\n---\n\n" + text
         (folder / place).write_text(text, encoding="utf-8")
     for language in LANGUAGES:
         shutil.copyfile(ROOT / "website" / "style.css", folder / language / "style.css")
@@ -117,6 +119,15 @@ def is_lesson(file: Path) -> bool:
     (True, False)
     """
     return file.parent.name == "course" and file.name[0].isdigit()
+
+
+def has_wide_table(text: str) -> bool:
+    """Whether a page needs the room of its list of contents for tables of more than five columns.
+
+    >>> has_wide_table("| a | b |"), has_wide_table("|" + " a |" * 6)
+    (False, True)
+    """
+    return any(line.startswith("|") and line.count("|") > 6 for line in text.splitlines())
 
 
 def build(folder: Path) -> None:

@@ -20,4 +20,6 @@ def fenced(docstring: str) -> str:
     Args:
         docstring: without the indentation of its function.
     """
-    return DOCTEST.sub(lambda found: f"{found['indent']}```pycon\n{found[0].rstrip()}\n{found['indent']}```\n", docstring)
+    return DOCTEST.sub(
+        lambda found: f"{found['indent']}```pycon\n{found[0].rstrip()}\n{found['indent']}```\n", docstring
+    )

@@ -64,6 +64,6 @@ def test_links_are_turned_to_where_pages_go():
 def test_the_site_is_built_and_all_its_links_lead_somewhere(tmp_path):
     build(tmp_path / "site")
     assert faults_of(tmp_path / "site") == []
-    assert "class Window" in re.sub(
-        r"<[^>]+>|\s+", " ", (tmp_path / "site/api/ops.html").read_text(encoding="utf-8")
-    ).replace("  ", " ")
+    page = (tmp_path / "site/api/ops.html").read_text(encoding="utf-8")
+    assert 'id="fullconv.ops.geometry.Window"' in page
+    assert "&gt;&gt;&gt;" in page

@@ -10,7 +10,10 @@ def test_a_doctest_is_fenced_up_to_its_empty_line():
 
 
 def test_several_statements_are_one_block_and_indentation_stays():
-    assert fenced("    >>> a = 1\n    >>> a\n    1\n") == "    ```pycon\n    >>> a = 1\n    >>> a\n    1\n    ```\n"
+    assert (
+        fenced("    >>> a = 1\n    >>> a\n    1\n")
+        == "    ```pycon\n    >>> a = 1\n    >>> a\n    1\n    ```\n"
+    )
 
 
 def test_nothing_else_is_touched():

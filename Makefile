@@ -20,10 +20,10 @@ demo: $(STAMP)
 	$(BIN)/fullconv demo --out demo
 
 test: $(STAMP) lint types
-	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2
+	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2 --dist loadgroup
 
 test-slow: $(STAMP)
-	OMP_NUM_THREADS=1 $(BIN)/pytest -m slow --numprocesses 2 --durations 10
+	OMP_NUM_THREADS=1 $(BIN)/pytest -m slow --numprocesses 2 --dist loadgroup --durations 10
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

@@ -57,6 +57,13 @@ class CropSize(click.ParamType):
 @click.option("--precision", type=click.Choice(["auto", "fp32", "bf16"]), default="auto", show_default=True)
 @click.option("--workers", type=int, default=2, show_default=True, help="Processes that read pictures.")
 @click.option(
+    "--processes",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    help="Processes of this machine that train it together, one for each GPU.",
+)
+@click.option(
     "--cache",
     type=click.Path(path_type=Path),
     default=None,
@@ -98,6 +105,7 @@ def train(
     preset_name: str | None,
     config_file: Path | None,
     settings: tuple[str, ...],
+    processes: int,
     resume: bool,
     force: bool,
     find_lr: bool,
@@ -115,15 +123,28 @@ def train(
     \b
     fullconv train photos --out runs/first
     fullconv train photos --out runs/first --resume
+    fullconv train photos --out runs/first --processes 4
     fullconv predict runs/first new/*.jpg --out predictions
     """
+    from fullconv.training.launch import is_restarted, launch
+
+    if processes > 1 and "RANK" not in os.environ and not find_lr:
+        ctx.exit(launch(ctx.obj, processes))
+    restarted = is_restarted() and (options["out"] / "config.yaml").exists()
+    resume |= restarted
+
     from fullconv.cli.console import TrainingDisplay, print_json, say
+    from fullconv.data.loading import worker_deaths_said
     from fullconv.reporting.report import write_report
     from fullconv.reporting.tables import mean_iou_text
     from fullconv.training.config import make_config
     from fullconv.training.loop import train as run_training
 
     given = {name for name in options if ctx.get_parameter_source(name) is not ParameterSource.DEFAULT}
+    if (
+        restarted
+    ):  # what was typed is in the run's own configuration, and what was "auto" there is known by now
+        given, settings = set(), ()
     values = gather(options, given, preset_name, config_file, settings, resume)
     config = make_config(values, str(config_file or "the command line"))
     told = [callback(name) for name in callbacks]
@@ -136,7 +157,7 @@ def train(
         for _ in events:
             pass
         return
-    with TrainingDisplay() as display:
+    with TrainingDisplay() as display, worker_deaths_said():
         for event in events:
             display.show(event)
             for tell in told:
@@ -255,8 +276,13 @@ def setting(text: str) -> tuple[str, Any]:
     """
     >>> setting("scale=[0.5, 2]")
     ('scale', [0.5, 2])
+    >>> setting("lr=1e-3")
+    ('lr', 0.001)
     """
     name, equals, value = text.partition("=")
     if not equals:
         raise click.BadParameter(f"{text!r} has no '='; expected KEY=VALUE", param_hint="--set")
-    return name.strip(), yaml.safe_load(value)
+    found = yaml.safe_load(value)
+    if re.fullmatch(r"[+-]?\d+e[+-]?\d+", value.strip()):  # YAML 1.1 wants a point in it
+        found = float(value)
+    return name.strip(), found

@@ -8,7 +8,7 @@ is special:
     <!-- varies -->            of the text block: the words count, the numbers are this machine's
     <!-- within 10 % -->       of the text block: the numbers may be off by so much
 
-A page that trains something has `<!-- slow -->` on its first line and is run with the slow tests.
+A lesson that takes long has `<!-- slow -->` on its first line and is run with the slow tests, as a notebook.
 """
 
 import contextlib

@@ -1,6 +1,6 @@
 """Blocks run and print what the page says; the Chinese pages say the same; the commands of all pages exist.
 
-The lessons that train something are run as notebooks alone, by `test_notebooks.py`.
+The lessons that take long are run as notebooks alone, by `test_notebooks.py`.
 """
 
 import contextlib

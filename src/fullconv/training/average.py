@@ -47,6 +47,5 @@ class WeightAverage:
 
 def local(tensor: Tensor) -> Tensor:
     """This process's shard of a tensor; all of one that is not sharded."""
-    return (
-        tensor.to_local() if hasattr(tensor, "to_local") else tensor
-    )  # a DTensor, whose module is slow to import
+    to_local = getattr(tensor, "to_local", None)  # a DTensor's, whose module is slow to import
+    return tensor if to_local is None else to_local()

@@ -8,7 +8,7 @@ import { giveJson, giveMask, giveOverlay } from "./give.js";
 import { listenKeys } from "./keys.js";
 import { fillLegend, nameOf, shares, shown, told } from "./legend.js";
 import { Painter } from "./paint.js";
-import { Queue } from "./queue.js";
+import { Queue, spoken } from "./queue.js";
 import { segments } from "./segments.js";
 import { Stage } from "./stage.js";
 import { addToStrip, drawThumb } from "./strip.js";
@@ -26,6 +26,7 @@ const painter = new Painter(stage, (item) => {
   item.version = (item.version ?? 0) + 1;
   item.saved = false;
   item.counts = null;
+  drawThumb(item, () => stage.colors);
   refresh();
 });
 const queue = new Queue({
@@ -293,7 +294,7 @@ async function save() {
     toast(words().savedIn(collector.state.folder, split === "val"));
     say(words().saved);
   } catch (error) {
-    toast(error.code === "offline" ? words().saveOffline : error.message, true);
+    toast(error.code === "offline" ? words().saveOffline : spoken(error), true);
     if (error.code === "offline") reconnect();
   }
   item.saving = false;
@@ -327,7 +328,7 @@ async function nextUseful() {
       queue.work();
     }
   } catch (error) {
-    toast(error.code === "offline" ? words().offline : error.message, true);
+    toast(error.code === "offline" ? words().offline : spoken(error), true);
     if (error.code === "offline") reconnect();
   }
   $("next").disabled = $("startWatch").disabled = false;
@@ -450,7 +451,7 @@ function describe(model) {
       return entry;
     }),
   );
-  $("formats").textContent = words().formats(formats.join(", "), side.toLocaleString("en"), Math.round(bytes / 2 ** 20));
+  $("formats").textContent = words().formats(formats.filter((each) => each !== "TIFF").join(", "), side.toLocaleString("en"), Math.round(bytes / 2 ** 20));
 }
 
 async function offerExamples() {

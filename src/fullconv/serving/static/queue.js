@@ -4,6 +4,9 @@ import { getJson, predict } from "./api.js";
 import { words } from "./words.js";
 
 const MOST_PIXELS = 80e6; // of pictures that are kept decoded
+// What the service says, in the page's language where that is known.
+export const spoken = (error) => words().codes[error.code] ?? error.message;
+
 const wait = (seconds) => new Promise((resolve) => setTimeout(resolve, 1000 * seconds));
 
 export class Queue {
@@ -129,7 +132,7 @@ export class Queue {
       this.trouble = "offline";
       this.connect();
     } else if (error.retryAfter) await this.pause(item, error.retryAfter);
-    else this.fail(item, error.message);
+    else this.fail(item, spoken(error).replace(/^image: /, `${item.name}: `));
   }
 
   async pause(item, seconds) {

@@ -16,7 +16,7 @@ export class Stage {
     this.pick = pick;
     this.item = null;
     this.view = "overlay";
-    this.opacity = 0.55;
+    this.opacity = 0.5;
     this.hidden = new Set();
     this.bare = false;
     this.split = 0.5;

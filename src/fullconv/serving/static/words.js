@@ -32,6 +32,7 @@ const english = {
   offline: "The service does not answer. Trying again…",
   differs: "The service sees this picture in another size than this browser; convert it to PNG",
   loading: "The model is being loaded", noModel: (reason) => `There is no model: ${reason}`, token: "This service wants a token",
+  codes: {},
   aboutModel: "About the model", keys: "Keys",
   modelFacts: { classes: "Classes", architecture: "Network", stride: "Stride", parameters: "Parameters", engine: "Runs on", trained_on: "Trained on", mean_iou: "Mean IU", licence: "Licence", limits_of_use: "Limits" },
   keyList: [
@@ -73,6 +74,10 @@ const chinese = {
   offline: "服务没有回应，正在重试……",
   differs: "服务看到的图片尺寸与浏览器不同，请转换为 PNG",
   loading: "正在加载模型", noModel: (reason) => `没有可用的模型：${reason}`, token: "本服务需要令牌",
+  codes: {
+    not_a_picture: "文件不是图片，或已损坏", unsupported_format: "不支持这种图片格式，请转换为 PNG 或 JPEG", too_large: "图片过大，请缩小后再试", slow_upload: "上传太慢，请用小一些的图片",
+    deadline_passed: "处理超时，请稍后再试", out_of_memory: "服务内存不足，请稍后再试", storage_full: "未能保存：磁盘已满或不可写，请清理空间后再保存", internal: "服务出错，详情见其日志",
+  },
   aboutModel: "关于模型", keys: "快捷键",
   modelFacts: { classes: "类别", architecture: "网络", stride: "步幅", parameters: "参数量", engine: "运行于", trained_on: "训练数据", mean_iou: "平均 IU", licence: "许可", limits_of_use: "适用范围" },
   keyList: [

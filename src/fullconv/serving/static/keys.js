@@ -27,7 +27,7 @@ export function listenKeys(stage, painter, on) {
       key === "y" || event.shiftKey ? painter.redo() : painter.undo();
       return;
     }
-    if (onControl && /^(Arrow.*| |Enter|Delete)$/.test(event.key)) return;
+    if (onControl && /^(Arrow.*| |Enter)$/.test(event.key)) return;
     if (event.shiftKey && reading[event.key]) {
       event.preventDefault();
       on.read(...reading[event.key]);

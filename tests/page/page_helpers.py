@@ -152,11 +152,12 @@ class Page:
 
     def geometry(self, width: int = 80, height: int = 60) -> tuple[float, float, float, float, float]:
         """The canvas' left and top, the picture's left and top in it, and its scale, while it is fitted."""
-        box = self.browser_page.locator("#canvas").bounding_box()
-        scale = min((box["width"] - 32) / width, (box["height"] - 32) / height, 24)
-        return (
-            box["x"], box["y"], (box["width"] - width * scale) / 2, (box["height"] - height * scale) / 2, scale
-        )  # fmt: skip
+        x, y, across, down = self.browser_page.evaluate(
+            "() => { const box = document.getElementById('canvas').getBoundingClientRect(); "
+            "return [box.x, box.y, box.width, box.height]; }"
+        )
+        scale = min((across - 32) / width, (down - 32) / height, 24)
+        return x, y, (across - width * scale) / 2, (down - height * scale) / 2, scale
 
     def on_screen(self, x: float, y: float) -> tuple[float, float]:
         left, top, inner_left, inner_top, scale = self.geometry()

@@ -62,7 +62,8 @@ def test_everything_can_be_reached_by_the_tab_key(page):
         page.browser_page.keyboard.press("Tab")
         reached.append(
             page.browser_page.evaluate(
-                "() => { const it = document.activeElement; return it.id || it.dataset.name || it.dataset.zoom || it.className || it.tagName; }"
+                "() => { const it = document.activeElement; "
+                "return it.id || it.dataset.name || it.dataset.zoom || it.className || it.tagName; }"
             )
         )
     for name in (
@@ -107,6 +108,11 @@ def test_what_a_screen_reader_is_told(page):
         if not each.evaluate("it => it.ariaLabel || it.innerText || it.labels?.length")
     ]
     assert not unnamed
+
+
+def test_axe_would_find_faults(page, axe):
+    page.browser_page.evaluate("document.querySelector('#getJson').replaceChildren()")
+    assert any("button-name" in each for each in grave(axe, page))
 
 
 def test_on_a_phone(opened):

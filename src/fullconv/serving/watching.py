@@ -27,7 +27,7 @@ IDLE_SECONDS = 0.5
 
 TICK_SECONDS = 0.05
 LOOK_SECONDS = 3.0
-"""How often new pictures are looked for."""
+"""How often new pictures are looked for, once the others are ranked."""
 
 SHOWN = frozenset((".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp"))
 """What browsers show."""
@@ -99,12 +99,13 @@ class Watch:
             now = time.monotonic()
             if self.pipeline.jobs or self.bodies.held:
                 busy = now
+            elif self.next < len(self.pictures):
+                if now - busy >= IDLE_SECONDS:
+                    await self.rank(self.next)
+                    self.next += 1
             elif now - looked >= LOOK_SECONDS:
                 await self.pipeline.in_thread(self.look)
                 looked = now
-            elif self.next < len(self.pictures) and now - busy >= IDLE_SECONDS:
-                await self.rank(self.next)
-                self.next += 1
             await asyncio.sleep(TICK_SECONDS)
 
     def look(self) -> None:

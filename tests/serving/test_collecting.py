@@ -25,7 +25,7 @@ from fullconv.serving.settings import Settings
 from fullconv.storage import write_atomically
 
 PICTURE = picture_of(12, 18)
-LABEL_MAP = np.arange(12 * 18, dtype=np.uint8).reshape(12, 18) % 3
+LABEL_MAP = np.random.default_rng(0).integers(0, 3, (12, 18), np.uint8)
 FILE, MASK = encoded(PICTURE), encode_mask(LABEL_MAP, LABELS)
 
 
@@ -155,7 +155,7 @@ def grey(value: int) -> bytes:
     ("picture", "mask", "error", "words"),
     [
         (FILE, b"x", PictureError, "mask: is not a picture"),
-        (FILE, MASK[:-20], PictureError, "mask: is damaged or cut short"),
+        (FILE, MASK[:-40], PictureError, "mask: is damaged or cut short"),
         (FILE, encoded(PICTURE, "JPEG"), PictureError, "mask: is a JPEG picture; expected PNG"),
         (FILE, other_mode("RGB"), InputError, "colour mode RGB"),
         (FILE, other_mode("I;16"), InputError, "colour mode I;16"),

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from typing import Any
 
 import numpy as np
 import pytest
@@ -40,7 +41,7 @@ def in_haste(monkeypatch):
 
 
 async def ranked(client, count: int) -> list[dict]:
-    state = {"ranked": -1}
+    state: dict[str, Any] = {"ranked": -1}
     end = time.monotonic() + 30
     while state["ranked"] != count:
         assert time.monotonic() < end

@@ -14,7 +14,7 @@ from fullconv.serving.settings import Settings
 CHROMIUM = os.environ.get("FULLCONV_CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def browser():
     sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
     if CHROMIUM is None:
@@ -25,7 +25,7 @@ def browser():
         one.close()
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory):
     """A service with all folders: its address, the folders, the `Service`."""
     root = tmp_path_factory.mktemp("page")

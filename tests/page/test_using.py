@@ -16,7 +16,7 @@ from fullconv.errors import BundleError
 from fullconv.serving.settings import Settings
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def axe():
     """Finds what keeps people out."""
     module = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe is not installed")

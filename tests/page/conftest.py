@@ -14,7 +14,7 @@ from fullconv.serving.settings import Settings
 CHROMIUM = os.environ.get("FULLCONV_CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="module")  # not longer: while it is there, no other test may start an event loop
 def browser():
     sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
     if CHROMIUM is None:

@@ -202,6 +202,24 @@ def test_a_full_queue_is_waited_for(opened):
     page.until_done()
 
 
+def test_what_took_too_long_is_not_asked_for_again_and_again(opened):
+    page = opened(expected=("504",))
+    asked = []
+
+    def late(route) -> None:
+        asked.append(route)
+        error = {
+            "error": {"code": "deadline_passed", "message": "not done within 60 seconds; try again later"}
+        }
+        route.fulfill(status=504, headers={"Retry-After": "1"}, json=error)
+
+    page.browser_page.route("**/v1/predict?*", late)
+    page.choose(("a.png", photo(1)))
+    page.wait("document.getElementById('status').textContent.includes('not done within 60 seconds')")
+    page.browser_page.wait_for_timeout(1500)
+    assert len(asked) == 1
+
+
 def test_a_service_that_goes_amid_a_request_and_comes_back(opened):
     """Nothing is lost: the picture is sent again, corrections stay."""
     page = opened(expected=("ERR_FAILED",))

@@ -267,7 +267,7 @@ def architecture_of(model: str) -> dict[str, Any]:
     from fullconv.bundle import MANIFEST, find_bundle, read_manifest
 
     architecture = read_manifest(find_bundle(model) / MANIFEST).architecture
-    return {} if architecture is None else architecture.model_dump(exclude={"num_classes", "in_channels"})
+    return architecture.model_dump(exclude={"num_classes", "in_channels"})
 
 
 def setting(text: str) -> tuple[str, Any]:

@@ -131,7 +131,7 @@ export class Queue {
       item.state = "waiting";
       this.trouble = "offline";
       this.connect();
-    } else if (error.retryAfter) await this.pause(item, error.retryAfter);
+    } else if (error.status === 503 && error.retryAfter) await this.pause(item, error.retryAfter);
     else this.fail(item, spoken(error).replace(/^image: /, `${item.name}: `));
   }
 

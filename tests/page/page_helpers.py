@@ -83,7 +83,7 @@ class Page:
 
     def until_done(self, count: int = 1) -> None:
         self.wait(f"document.querySelectorAll('.thumb[data-state=done]').length >= {count}")
-        self.wait("!document.getElementById('side').hidden")
+        self.wait("!document.getElementById('side').inert && !document.getElementById('side').hidden")
         self.settle()
 
     def hand_over(self, kind: str, *files: tuple[str, bytes]) -> None:

@@ -113,6 +113,17 @@ def test_the_pixels_at_edges_are_the_pictures_own(page):
     assert page.hover(0.1, 59.9).startswith("blue")
 
 
+def test_what_is_said_follows_the_picture_under_a_resting_pointer(page):
+    assert page.hover(60, 15).startswith("green")
+    page.press("b")
+    page.click("#legend button:has-text('blue')")
+    page.hover(60, 15)
+    page.browser_page.mouse.down()
+    page.browser_page.mouse.up()
+    page.settle()
+    assert page.text("#tip").split() == ["blue", "corrected"]
+
+
 def test_overlay_and_its_opacity(page):
     for opacity in (0, 30, 100):
         page.set_range("#opacity input", opacity)

@@ -115,14 +115,15 @@ function refresh() {
   $("canvas").hidden = !item?.bitmap;
   $("bar").hidden = $("strip").hidden = !isThere;
   $("bar").inert = !isDone;
-  $("side").hidden = !isDone;
+  $("side").hidden = !isThere;
+  $("side").inert = !isDone;
   showStatus();
   queue.items.forEach(markThumb);
   $("slider").hidden = !(isDone && stage.view === "slider");
   refreshBar();
   $("startWatch").hidden = !collector.watch.on;
   if (isDone) refreshSide(item);
-  else if (isThere) $("canvas").setAttribute("aria-label", item.name);
+  else if (isThere) clearSide(item);
   afterDrawing();
 }
 
@@ -135,16 +136,30 @@ function refreshBar() {
   [$("scale").firstElementChild.textContent, $("scale").lastElementChild.textContent] = stage.view === "entropy" ? [known.sureEnd, known.unsureEnd] : [known.unsureEnd, known.sureEnd];
 }
 
+function clearSide(item) {
+  $("canvas").setAttribute("aria-label", item.name);
+  $("legend").replaceChildren();
+  $("legend").dataset.key = "";
+  $("all").hidden = true;
+  $("facts").textContent = item.name;
+  refreshTools(item);
+}
+
 function refreshSide(item) {
   const known = words();
   const isPainting = painter.tool === "brush" || painter.tool === "fill";
   fillLegend($("legend"), item, queue.model.classes, stage.hidden, isPainting ? painter.label : null, { hide, solo, pick });
   $("all").hidden = stage.hidden.size === 0;
   $("canvas").setAttribute("aria-label", known.said(item.name, told(shares(item, queue.model.classes))));
-  $("facts").textContent = `${item.name} · ${known.facts(item.width, item.height, item.seconds.toFixed(item.seconds < 10 ? 1 : 0))}`;
+  $("facts").textContent = `${item.name} · ${known.facts(item.width, item.height, item.seconds.toFixed(item.seconds < 1 ? 2 : item.seconds < 10 ? 1 : 0))}`;
+  refreshTools(item);
+}
+
+function refreshTools(item) {
+  const known = words();
   segments($("tool"), TOOLS, painter.tool, setTool, true);
   $("brushSize").hidden = painter.tool !== "brush" && painter.tool !== "eraser";
-  $("hint").textContent = known.hints[painter.tool](nameOf(queue.model.classes, painter.label));
+  $("hint").textContent = known.hints[painter.tool](nameOf(queue.model?.classes ?? [], painter.label));
   const history = painter.history(item);
   $("undo").disabled = !history.done.length;
   $("redo").disabled = !history.undone.length;

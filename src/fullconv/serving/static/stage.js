@@ -23,6 +23,7 @@ export class Stage {
     this.layer = new OffscreenCanvas(1, 1);
     this.brush = null; // {down(place), move(place), up(), radius}: paints in place of moving the picture
     this.pointer = null; // its place
+    this.over = null; // the event that said so
     this.cursor = null; // the keyboard's, {x, y}
     this.pointers = new Map();
     this.scale = 1;
@@ -109,6 +110,7 @@ export class Stage {
     if (this.asked) return;
     this.asked = requestAnimationFrame(() => {
       this.asked = 0;
+      if (this.over) this.point(this.over); // what lies under a resting pointer may have changed
       this.drawNow();
       this.changed();
     });
@@ -180,7 +182,7 @@ export class Stage {
     const from = this.cursor ?? { x: Math.floor(width / 2) + 0.5, y: Math.floor(height / 2) + 0.5 };
     const inside = (value, most) => Math.min(most - 0.5, Math.max(0.5, value));
     this.cursor = { x: inside(from.x + right * step, width), y: inside(from.y + down * step, height) };
-    this.pointer = null;
+    this.pointer = this.over = null;
     this.draw();
     return this.placeOf(this.cursor);
   }
@@ -205,10 +207,16 @@ export class Stage {
     canvas.addEventListener("pointermove", (event) => this.moved(event));
     for (const kind of ["pointerup", "pointercancel"]) canvas.addEventListener(kind, (event) => this.released(event));
     canvas.addEventListener("pointerleave", () => {
-      this.pointer = null;
+      this.pointer = this.over = null;
       this.hover(null);
       this.draw();
     });
+  }
+
+  point(event) {
+    this.over = event;
+    this.pointer = this.place(event);
+    this.hover(this.item?.maps && this.pointers.size < 2 ? this.pointer : null);
   }
 
   pressed(event) {
@@ -223,9 +231,7 @@ export class Stage {
 
   moved(event) {
     const before = this.pointers.get(event.pointerId);
-    const place = this.place(event);
-    this.pointer = place;
-    this.hover(this.item?.maps && this.pointers.size < 2 ? place : null);
+    this.point(event);
     if (this.brush) this.draw();
     if (!before) return;
     if (this.painting) {
@@ -243,7 +249,7 @@ export class Stage {
     if (this.painting) this.brush?.up();
     this.painting = false;
     this.pointers.delete(event.pointerId);
-    if (event.pointerType === "touch") this.pointer = null;
+    if (event.pointerType === "touch") this.pointer = this.over = null;
   }
 
   // Two fingers: the picture follows them.

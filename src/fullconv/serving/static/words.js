@@ -17,9 +17,9 @@ const english = {
   correct: "Correct", look: "Look", brush: "Brush", eraser: "Eraser", fill: "Fill", size: "Size", undo: "Undo", redo: "Redo", save: "Save for training",
   hints: {
     look: () => "Choose a tool to correct what is wrong.",
-    brush: (name) => `Paints ${name}. Choose a class above, or right-click one in the picture.`,
+    brush: (name) => `Paints ${name}; choose another class above.`,
     eraser: () => "Brings back what the model said.",
-    fill: (name) => `A click turns a region into ${name}. Choose a class above, or right-click one in the picture.`,
+    fill: (name) => `Turns a region into ${name}; choose another class above.`,
   },
   paints: (name) => `Paint ${name}`, collected: (count, folder, val) => `${count} ${count === 1 ? "picture" : "pictures"} in ${folder}${val ? `, ${val} for validation` : ""}.`,
   notCollecting: "Download the mask to keep it; a service started with --collect saves it for training.",
@@ -37,7 +37,7 @@ const english = {
   modelFacts: { classes: "Classes", architecture: "Network", stride: "Stride", parameters: "Parameters", engine: "Runs on", trained_on: "Trained on", mean_iou: "Mean IU", licence: "Licence", limits_of_use: "Limits" },
   keyList: [
     ["+ − 0", "zoom in, out, fit"], ["arrows", "move the picture"], ["Shift + arrows", "read class and confidence, place by place"], ["1 – 5", "views"], ["space", "hold to see the picture alone"],
-    ["Page Up, Page Down", "other pictures"], ["Delete", "take the picture from the list"], ["V B E F", "look, brush, eraser, fill"], ["[ ]", "smaller, larger brush"], ["Enter", "paint at the place that is read"], ["Ctrl Z, Ctrl Y", "undo, redo"],
+    ["Page Up, Page Down", "other pictures"], ["Delete", "take the picture from the list"], ["V B E F", "look, brush, eraser, fill"], ["[ ]", "smaller, larger brush"], ["right button", "while painting: takes the class under it"], ["Enter", "paint at the place that is read"], ["Ctrl Z, Ctrl Y", "undo, redo"],
   ],
   other: "中文", otherName: "切换到中文",
 };
@@ -59,9 +59,9 @@ const chinese = {
   correct: "修正", look: "查看", brush: "画笔", eraser: "橡皮", fill: "填充", size: "大小", undo: "撤销", redo: "重做", save: "保存用于训练",
   hints: {
     look: () => "选择一个工具，修正标错的地方。",
-    brush: (name) => `正在涂“${name}”。可在上方选择类别，或在图中右键点选。`,
+    brush: (name) => `正在涂“${name}”，可在上方更换类别。`,
     eraser: () => "恢复模型原来的结果。",
-    fill: (name) => `点击一块区域，将其变为“${name}”。可在上方选择类别，或在图中右键点选。`,
+    fill: (name) => `点击一块区域，将其变为“${name}”，可在上方更换类别。`,
   },
   paints: (name) => `涂成 ${name}`, collected: (count, folder, val) => `${folder} 中已有 ${count} 张${val ? `，其中 ${val} 张用于验证` : ""}。`,
   notCollecting: "可下载掩码保存；用 --collect 启动服务后可直接保存用于训练。",
@@ -82,7 +82,7 @@ const chinese = {
   modelFacts: { classes: "类别", architecture: "网络", stride: "步幅", parameters: "参数量", engine: "运行于", trained_on: "训练数据", mean_iou: "平均 IU", licence: "许可", limits_of_use: "适用范围" },
   keyList: [
     ["+ − 0", "放大、缩小、适合窗口"], ["方向键", "移动图片"], ["Shift + 方向键", "逐点读出类别与置信度"], ["1 – 5", "切换视图"], ["空格", "按住只看原图"],
-    ["PageUp / PageDown", "上一张、下一张"], ["Delete", "从列表移除图片"], ["V B E F", "查看、画笔、橡皮、填充"], ["[ ]", "缩小、放大画笔"], ["Enter", "在读取处涂抹"], ["Ctrl Z、Ctrl Y", "撤销、重做"],
+    ["PageUp / PageDown", "上一张、下一张"], ["Delete", "从列表移除图片"], ["V B E F", "查看、画笔、橡皮、填充"], ["[ ]", "缩小、放大画笔"], ["鼠标右键", "涂抹时选取图中类别"], ["Enter", "在读取处涂抹"], ["Ctrl Z、Ctrl Y", "撤销、重做"],
   ],
   other: "EN", otherName: "Switch to English",
 };

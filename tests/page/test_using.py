@@ -279,15 +279,15 @@ def test_a_killed_service_is_started_again(opened):
     first = start()
     try:
         page = opened(url=f"http://127.0.0.1:{port}/", expected=("503", "ERR_"))
-        page.choose(("large.png", encoded(np.zeros((3000, 4000, 3), np.uint8))))
+        page.choose(("large.png", encoded(np.zeros((1600, 2400, 3), np.uint8))))
         page.wait("document.getElementById('status').textContent.includes('Labelling every pixel')")
         first.send_signal(signal.SIGKILL)
         page.wait("document.getElementById('status').textContent.includes('does not answer')")
-        first.wait(30)
+        first.communicate(timeout=30)
         first = start()
         page.browser_page.set_default_timeout(120_000)
         page.until_done()
-        assert "4000 × 3000" in page.text("#facts")
+        assert "2400 × 1600" in page.text("#facts")
     finally:
         first.kill()
         first.communicate()

@@ -73,7 +73,11 @@ class CropSize(click.ParamType):
 @click.option("--resume", is_flag=True, help="Go on from the newest state in the run folder.")
 @click.option("--force", is_flag=True, help="Resume although data, threads, processor or torch changed.")
 @click.option(
-    "--init", "init_from", default=None, metavar="MODEL", help="Start from another model's weights."
+    "--init",
+    "init_from",
+    default=None,
+    metavar="MODEL",
+    help="Start from another model's weights; its architecture too, unless --model or --backbone is given.",
 )
 @click.option(
     "--preset",
@@ -260,7 +264,10 @@ def gather(
     typed = {name: value for name, value in options.items() if name in given} | dict(map(setting, settings))
     if not resume:
         recipe = preset(preset_name) if preset_name else {}
-        return options | recipe | (read_config(config_file) if config_file else {}) | typed
+        chosen = recipe | (read_config(config_file) if config_file else {}) | typed
+        start = chosen.get("init_from")
+        like = architecture_of(start) if start and not {"model", "backbone"} & chosen.keys() else {}
+        return options | like | chosen
     stored = (
         read_config(options["out"] / "config.yaml") if (options["out"] / "config.yaml").exists() else options
     )
@@ -278,6 +285,18 @@ def gather(
                 f"--resume: {name} is {value!r}, but {options['out']} was trained with {stored.get(name)!r}; leave it away"
             )
     return stored | free
+
+
+def architecture_of(model: str) -> dict[str, Any]:
+    """What makes another model's network: who starts from one, and names no architecture, means its own.
+
+    Raises:
+        BundleError: there is no such model.
+    """
+    from fullconv.bundle import MANIFEST, find_bundle, read_manifest
+
+    architecture = read_manifest(find_bundle(model) / MANIFEST).architecture
+    return architecture.model_dump(exclude={"num_classes", "in_channels"})
 
 
 def setting(text: str) -> tuple[str, Any]:

@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 # uv trusts what the machine trusts, as pip does.
 export UV_SYSTEM_CERTS := true
 
-.PHONY: demo test test-slow lint types bench site setup clean
+.PHONY: demo test test-slow test-long lint types bench site setup clean
 
 setup: $(STAMP)
 
@@ -24,6 +24,10 @@ test: $(STAMP) lint types
 
 test-slow: $(STAMP)
 	OMP_NUM_THREADS=1 $(BIN)/pytest -m slow --numprocesses 2 --dist loadgroup --durations 10
+
+# Campaigns: thousands of damaged files, kills and sizes, for an hour or so. What they test, the others test with few.
+test-long: $(STAMP)
+	OMP_NUM_THREADS=1 $(BIN)/pytest -m long --numprocesses 2 --dist loadgroup --durations 10
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

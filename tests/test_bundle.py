@@ -87,7 +87,7 @@ def test_what_is_written_comes_back(saved):
     assert [file.name for file in folder.parent.iterdir()] == ["model"]
 
 
-@pytest.mark.parametrize("attempts", [60, pytest.param(5000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("attempts", [60, pytest.param(5000, marks=pytest.mark.long)])
 @pytest.mark.parametrize("name", ["model.json", "model.safetensors"])
 def test_no_changed_file_is_accepted(saved, tmp_path, name, attempts):
     folder = tmp_path / "model"

@@ -46,6 +46,7 @@ def test_autocast(precision, dtype):
         assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == dtype
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="the C library is not glibc")
 def test_what_is_freed_is_kept_for_the_next_tensor():
     code = """if True:

@@ -118,7 +118,7 @@ def test_damaged_files(tmp_path: Path, small: Dataset, way):
     assert 0 < fuzz(tmp_path, small, way, times=60, seed=0) < 60
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("seed", range(1, 11))
 @pytest.mark.parametrize("way", FORMS)
 def test_many_damaged_files(tmp_path: Path, small: Dataset, way, seed):

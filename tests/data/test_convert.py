@@ -245,7 +245,7 @@ def test_wrong_requests(tmp_path: Path):
     assert convert(dataset, tmp_path / "empty", "voc").splits == {"train": 1}
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize(("form", "style"), WAYS)
 @pytest.mark.parametrize("name", ["camvid", "voc2012-animals"])
 def test_real_data_there_and_back(tmp_path: Path, real_data: Path, name, form, style):

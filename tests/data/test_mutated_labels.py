@@ -188,7 +188,7 @@ def test_some_mutations(tmp_path: Path, kind):
     )  # a card need not be understood
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("kind", KINDS)
 def test_many_mutations(tmp_path: Path, kind):
     assert mutate_and_read(tmp_path, kind, range(1000, 2500)) > 100 or kind == "README.md"

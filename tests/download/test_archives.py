@@ -268,7 +268,7 @@ def test_damaged_archives_raise_one_type(tmp_path, suffix):
     damage(tmp_path, suffix, 60)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_many_damaged_archives_raise_one_type(tmp_path, suffix):
     damage(tmp_path, suffix, 2000)

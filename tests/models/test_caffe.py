@@ -276,7 +276,7 @@ def test_every_layer_learns(narrow):
         assert parameter.grad.abs().sum() > 0, name
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("size_hw", [(1, 1), (375, 500), (561, 728)])
 def test_the_full_networks_at_the_papers_sizes(size_hw):
     model = CaffeFCN(21, 8).eval()

@@ -20,13 +20,20 @@ RESIDUES = range(32)
 FEW = [0, 1, 7, 16, 17, 31]
 
 
+PAIRS = [
+    pytest.param(name, backbone, marks=[] if rank == place else pytest.mark.slow)
+    for rank, name in enumerate(NAMES)
+    for place, backbone in enumerate(FAMILIES)
+]
+"""Each model with each family; the fast ones have each once."""
+
+
 def network(name: str, backbone: str, **options: object) -> nn.Module:
     torch.manual_seed(3)
     return build_model(name, backbone=backbone, num_classes=3, **options).eval()
 
 
-@pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("backbone", FAMILIES)
+@pytest.mark.parametrize(("name", "backbone"), PAIRS)
 def test_constant_scores_give_constant_answers_at_every_residue(name, backbone):
     model = network(name, backbone)
     for layer in model.score.values():
@@ -67,15 +74,14 @@ def test_a_shift_by_the_stride_moves_the_answer(backbone):
     check_shift("fcn8s", backbone, FEW[:2])
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("backbone", FAMILIES)
 def test_a_shift_by_the_stride_moves_the_answer_at_every_residue(name, backbone):
     check_shift(name, backbone, RESIDUES)
 
 
-@pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("backbone", FAMILIES)
+@pytest.mark.parametrize(("name", "backbone"), PAIRS)
 def test_float32_agrees_with_float64(name, backbone):
     model = network(name, backbone)
     pictures = [torch.randn(1, 3, 37 + residue, 66 - residue) for residue in FEW]
@@ -87,7 +93,7 @@ def test_float32_agrees_with_float64(name, backbone):
             assert (logits.double() - want).abs().max() < 1e-4 * max(1.0, want.abs().max().item())
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("backbone", FAMILIES)
 def test_float32_agrees_with_float64_at_every_residue(name, backbone):
@@ -101,7 +107,7 @@ def test_float32_agrees_with_float64_at_every_residue(name, backbone):
 
 
 @pytest.mark.parametrize("backbone", [*FAMILIES[:3], "densenet121", "regnetx_002"])
-@pytest.mark.parametrize("stride", [4, 8, 16])
+@pytest.mark.parametrize("stride", [4, pytest.param(8, marks=pytest.mark.slow), 16])
 def test_a_feature_sees_exactly_the_pixels_that_the_arithmetic_says(backbone, stride):
     """A column of nan reaches a feature cell if, and only if, it lies in the cell's receptive field."""
     body = build_backbone(backbone, finest=4).eval().double()

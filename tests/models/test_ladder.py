@@ -340,6 +340,7 @@ def test_strides_are_those_of_the_finest_skips():
     assert [small_ladder(stride).stride for stride in SKIPS] == list(SKIPS)
 
 
+@pytest.mark.slow
 def test_the_documents_network_at_500_by_375():
     ladder = Ladder(21).eval()
     with torch.inference_mode():

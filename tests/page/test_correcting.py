@@ -183,6 +183,7 @@ def test_saved_for_training(opened, service):
     assert sum(service.one.collection.count().values()) == count
 
 
+@pytest.mark.slow
 def test_the_most_useful_pictures_come_first(opened, service):
     page = opened()
     page.wait("!document.getElementById('startWatch').hidden")
@@ -213,6 +214,7 @@ def test_the_most_useful_pictures_come_first(opened, service):
     assert [each["name"] for each in state["pictures"]] == [order[0], order[2]]
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_said_and_the_correction_stays(opened, service):
     page = opened(expected=("507",))
     page.choose(("own.png", photo(99)))

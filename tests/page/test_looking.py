@@ -221,6 +221,7 @@ def test_zoom_keeps_what_is_under_the_pointer_and_dragging_moves_it(page):
     assert (page.drawn(*SURE_BLUE) == COLORS[BLUE]).all()
 
 
+@pytest.mark.slow
 def test_downloads(page):
     name, content = page.downloaded("#getMask")
     mask = Image.open(io.BytesIO(content))
@@ -266,6 +267,7 @@ def as_the_browser_shows_it(page, content: bytes) -> np.ndarray:
     return np.array(pixels, np.uint8).reshape(height, width, 4)[..., :3]
 
 
+@pytest.mark.slow
 def test_the_mask_lies_on_the_picture_as_the_browser_shows_it(opened):
     """For all eight EXIF orientations."""
     page = opened()

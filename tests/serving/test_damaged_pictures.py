@@ -53,7 +53,7 @@ def damaged(count: int) -> Iterator[bytes]:
         yield bytes(content)
 
 
-@pytest.mark.parametrize("count", [300, pytest.param(20_000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("count", [300, pytest.param(20_000, marks=pytest.mark.long)])
 def test_damaged_files(count):
     async def main() -> tuple[Counter, float]:
         statuses, longest = Counter(), 0.0

@@ -23,7 +23,7 @@ CHECKS = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("count", [10, pytest.param(600, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("count", [10, pytest.param(600, marks=pytest.mark.long)])
 def test_requests_as_described_and_as_not(count):
     """Of each operation `count` requests that follow the description, and as many that break it."""
     sent = 0

@@ -157,6 +157,7 @@ def test_a_run_that_was_killed_goes_on_to_the_same_bits(scenes, tmp_path):
     assert weights(out) == weights(tmp_path / "whole")
 
 
+@pytest.mark.slow
 def test_sigterm_saves_and_leaves(scenes, tmp_path):
     out = tmp_path / "run"
     command = [

@@ -98,6 +98,7 @@ def test_the_stages_follow_one_another(narrow, tmp_path):
         assert bundle.model(torch.randn(1, 3, 33, 47)).shape == (1, 7, 33, 47)
 
 
+@pytest.mark.slow
 def test_a_stage_starts_from_its_own_family(narrow, tmp_path):
     data = write_scenes(tmp_path / "scenes", num_train=2, num_val=1, size_hw=(64, 80))
     small = {

@@ -64,6 +64,7 @@ def same(first: Path, second: Path) -> bool:
     return ours.keys() == theirs.keys() and all(torch.equal(ours[name], theirs[name]) for name in ours)
 
 
+@pytest.mark.slow
 def test_a_second_trainer_is_refused_at_once_and_a_dead_one_is_not_in_the_way(scenes, tmp_path):
     out = tmp_path / "run"
     code = f"""
@@ -180,6 +181,7 @@ for stage in [*range(0, 170_000, 4096), "fsync", "rename", "folder"]:
 """
 
 
+@pytest.mark.slow
 def test_killed_at_any_stage_of_saving_the_old_or_the_new_state_loads(tmp_path):
     """45 processes that kill themselves: after every 4 KB written, before it is synced, renamed, its name synced."""
     done = subprocess.run([sys.executable, "-c", SAVING, tmp_path / "state"], capture_output=True, text=True)

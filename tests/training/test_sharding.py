@@ -173,7 +173,7 @@ def test_one_process_has_nothing_to_share(runs):
         list(train(TrainConfig(out=runs / "new", **values), resume=True))
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.skipif(sys.platform != "linux", reason="kills.py forks")
 @pytest.mark.parametrize("options", [[], ["--sharded"]])
 def test_killed_trees_end_in_the_same_bits(options):

@@ -131,7 +131,7 @@ def test_no_changed_bit_is_accepted(damage, place, bit):
     damage.is_refused(place, bit)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_no_changed_bit_is_accepted_in_ten_thousand_files(damage):
     generator = random.Random(0)
     for _ in range(10_000):

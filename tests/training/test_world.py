@@ -135,6 +135,7 @@ else:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.xdist_group("pair")
 def test_a_process_whose_fellow_died_says_so(scenes, tmp_path, pair):
     pair(ALONE, scenes, tmp_path / "run")

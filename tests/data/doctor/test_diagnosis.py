@@ -89,7 +89,7 @@ def mutated(content: bytes, rng: np.random.Generator) -> bytes:
     return bytes(data)
 
 
-@pytest.mark.parametrize("number", [60, pytest.param(2000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("number", [60, pytest.param(2000, marks=pytest.mark.long)])
 def test_damaged_files_are_findings_and_nothing_else(tmp_path: Path, number):
     """Of every kind of file, pictures and masks alike; the layout stays readable."""
     rng = np.random.default_rng(number)

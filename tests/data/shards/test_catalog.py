@@ -115,6 +115,6 @@ def test_mutated_lists(tmp_path):
     assert try_mutated_lists(tmp_path / "a.json", 300) > 100
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_many_mutated_lists(tmp_path):
     assert try_mutated_lists(tmp_path / "a.json", 5_000) > 2_000

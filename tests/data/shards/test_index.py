@@ -174,6 +174,6 @@ def test_mutated_indices(tmp_path):
     assert try_mutated_indices(tmp_path, 300) > 50
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_many_mutated_indices(tmp_path):
     assert try_mutated_indices(tmp_path, 5_000) > 1000

@@ -177,6 +177,6 @@ def test_mutated_tars(tmp_path):
     assert try_mutated_tars(tmp_path, 300) > 50
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_many_mutated_tars(tmp_path):
     assert try_mutated_tars(tmp_path, 20_000) > 5000

@@ -60,7 +60,9 @@ def folder(made, tmp_path):
     return shutil.copytree(made[0], tmp_path / "m")
 
 
-@pytest.mark.parametrize("size_hw", [(40, 70), (131, 97), (203, 333)])
+@pytest.mark.parametrize(
+    "size_hw", [(40, 70), *(pytest.param(s, marks=pytest.mark.slow) for s in ((131, 97), (203, 333)))]
+)
 def test_int8_labels_nearly_as_float_does_at_any_size(folder, dataset, size_hw):
     int8, fp32 = (fullconv.load(folder, precision=precision) for precision in ("int8", "fp32"))
     assert (int8.engine.name, int8.engine.precision) == ("openvino", "int8")

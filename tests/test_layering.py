@@ -14,6 +14,7 @@ FLOORS = {
     "labels": 0,
     "storage": 0,
     "download": 1,
+    "hub": 1,
     "lookahead": 1,
     "devices": 1,
     "model_card": 1,
@@ -28,6 +29,7 @@ FLOORS = {
     "evaluation": 3,
     "training": 4,
     "inference": 4,
+    "export": 5,
     "reporting": 5,
     "cli": 6,
 }

@@ -42,7 +42,7 @@ def parts(address: str) -> tuple[str, str | None]:
     >>> parts("hf:owner/name@v1"), parts("hf:owner/name")
     (('owner/name', 'v1'), ('owner/name', None))
     """
-    found = re.fullmatch(rf"{PREFIX}([\w.-]+/[\w.-]+)(?:@([\w./-]+))?", address)
+    found = re.fullmatch(rf"{PREFIX}(\w[\w.-]*/\w[\w.-]*)(?:@(\w[\w./-]*))?", address)
     if found is None:
         raise InputError(
             f"{address!r} is no address on the Hub; expected hf:owner/name or hf:owner/name@revision"

@@ -245,8 +245,8 @@ def read_checkpoint(file: Path) -> Any:
         unsafe = re.search(r"Unsupported (?:global: GLOBAL|class) ([\w.]+)", reason)
         if unsafe:
             raise InputError(
-                f"{file} holds more than weights (a {unsafe[1]}), and reading that would run code; where you trust it, save "
-                "its tensors alone with the library that wrote it: torch.save(checkpoint['state_dict'], 'weights.pth')"
+                f"{file} cannot be read as weights: it holds a {unsafe[1]} too, and to read that would run code; where you "
+                "trust the file, save its tensors alone where it was made: torch.save(checkpoint['state_dict'], 'weights.pth')"
             ) from None
         raise InputError(
             f"{file} cannot be read as weights ({reason.splitlines()[0].split('. ')[0]}); expected a whole .safetensors or "

@@ -3,6 +3,8 @@
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from fullconv.ops.places import pair
+
 
 class EvenMaxPool(nn.MaxPool2d):
     """A pooling that takes in the last, incomplete window, as one that rounds down does on a map continued by its border.
@@ -23,7 +25,7 @@ class EvenAvgPool(nn.AvgPool2d):
 
 def continued(maps: Tensor, stride: int | tuple[int, int]) -> Tensor:
     """Maps with stride - 1 copies of the last row and column behind it; rounding down ignores those that fill no window."""
-    rows, columns = (stride, stride) if isinstance(stride, int) else stride
+    rows, columns = pair(stride)
     return F.pad(maps, (0, columns - 1, 0, rows - 1), mode="replicate")
 
 
@@ -35,8 +37,14 @@ def without_ceiling(model: nn.Module) -> nn.Module:
     tensor([[[[1., 2.]]]])
     """
     for layer in model.modules():
-        if type(layer) is nn.MaxPool2d and layer.ceil_mode and layer.dilation in (1, (1, 1)):
-            layer.__class__ = EvenMaxPool
+        if type(layer) is nn.MaxPool2d and layer.ceil_mode:
+            # Every window must begin on the map, and the next one before its end.
+            begins_on_it = layer.padding in (0, (0, 0)) and layer.dilation in (1, (1, 1))
+            if (
+                begins_on_it
+                and min(k - s for k, s in zip(pair(layer.kernel_size), pair(layer.stride), strict=True)) >= 0
+            ):
+                layer.__class__ = EvenMaxPool
         elif type(layer) is nn.AvgPool2d and layer.ceil_mode:
             window = (layer.kernel_size, layer.stride, layer.padding, layer.divisor_override)
             if window in ((2, 2, 0, None), ((2, 2), (2, 2), (0, 0), None)):

@@ -90,7 +90,7 @@ def test_no_code_is_loaded_from_model_files():
 
 @pytest.mark.parametrize(
     "command",
-    [["--help"], ["train", "--help"], ["predict", "--help"], ["data", "--help"], ["explain", "--help"]],
+    [["--help"], *([name, "--help"] for name in ("train", "predict", "data", "explain", "export", "import"))],
 )
 def test_help_needs_no_torch(command):
     code = (

@@ -139,13 +139,10 @@ def ladder():
     return Ladder(3, features=torch.nn.Sequential(*features))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("make", "channels"),
-    [
-        (lambda: Patchwise(3), 3),
-        pytest.param(ladder, 3, marks=pytest.mark.slow),
-        pytest.param(lambda: LateFusion(small_fcn(), small_fcn()), 6, marks=pytest.mark.slow),
-    ],
+    [(lambda: Patchwise(3), 3), (ladder, 3), (lambda: LateFusion(small_fcn(), small_fcn()), 6)],
     ids=["patchwise", "ladder", "late fusion"],
 )
 def test_other_networks(tmp_path, make, channels):

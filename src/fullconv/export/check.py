@@ -50,7 +50,8 @@ def checked(
         with torch.inference_mode():
             wanted = original(noise)
         try:
-            got = run(noise)
+            with torch.inference_mode():
+                got = run(noise)
         except Exception as error:  # each engine has errors of its own
             reason = " ".join(str(error).strip().splitlines()[-1:])
             raise RunError(

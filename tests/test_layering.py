@@ -31,6 +31,7 @@ FLOORS = {
     "inference": 4,
     "export": 5,
     "reporting": 5,
+    "serving": 5,
     "cli": 6,
 }
 """The first part of a module's name -> its floor. Modules on one floor import each other only inside one package,"""
@@ -90,7 +91,10 @@ def test_no_code_is_loaded_from_model_files():
 
 @pytest.mark.parametrize(
     "command",
-    [["--help"], *([name, "--help"] for name in ("train", "predict", "data", "explain", "export", "import"))],
+    [
+        ["--help"],
+        *([name, "--help"] for name in ("train", "predict", "data", "explain", "serve", "export", "import")),
+    ],
 )
 def test_help_needs_no_torch(command):
     code = (

@@ -101,3 +101,15 @@ def test_a_folder_left_under_its_old_name_stays_until_another_has_its_place(tmp_
             raise fails
     assert (folder / "b.txt").read_text() == ("old" if fails else "new")
     assert os.listdir(tmp_path) == ["a"]
+
+
+@pytest.mark.parametrize("number", [3, 150])
+def test_a_replaced_folder_may_hold_folders_and_links(tmp_path, number):
+    """Links are left alone: what they lead to may be read-only, or nowhere."""
+    with replaced_folder(tmp_path / "a") as fresh:
+        (fresh / "in" / "side").mkdir(parents=True)
+        for index in range(number):
+            (fresh / "in" / "side" / str(index)).write_text("x")
+        (fresh / "link").symlink_to("nowhere")
+    assert len(list((tmp_path / "a" / "in" / "side").iterdir())) == number
+    assert (tmp_path / "a" / "link").is_symlink()

@@ -8,13 +8,15 @@ The command line prints it in one line and exits with 1; a server answers with i
     │   ├── ConfigError                  an option or a configuration file
     │   ├── UnknownNameError             a name that is not in a list; the nearest one is suggested
     │   ├── PictureError                 a picture or mask file that cannot be read
+    │   │   ├── PictureFormatError       of a kind that is not read
+    │   │   └── PictureTooLargeError     of more bytes, more pixels or a longer side than allowed
     │   └── DataError                    a data set: layout, pairs, ids, sizes
     └── RunError (RuntimeError)          the input was fine, the work failed
         ├── BundleError                  a model folder that is incomplete or damaged
         └── StorageError                 the disk is full or may not be written
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from difflib import get_close_matches
 
 
@@ -23,7 +25,17 @@ class FullconvError(Exception):
 
 
 class InputError(FullconvError, ValueError):
-    """What the user gave cannot be used."""
+    """What the user gave cannot be used.
+
+    Attributes:
+        code: what a data set's fault is called by `fullconv data check`; empty for all else.
+        files: the files that have it, where the message names one of several.
+    """
+
+    def __init__(self, message: str, code: str = "", files: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.code = code
+        self.files = tuple(files)
 
 
 class ConfigError(InputError):
@@ -49,8 +61,29 @@ class PictureError(InputError):
     """A picture or mask file cannot be read."""
 
 
+class PictureFormatError(PictureError):
+    """A picture is of a kind that is not read."""
+
+
+class PictureTooLargeError(PictureError):
+    """A picture has more bytes, more pixels or a longer side than allowed."""
+
+
 class DataError(InputError):
     """A data set is incomplete or contradicts itself."""
+
+
+Report = Callable[[InputError], None]
+"""What is done with a fault, where the others are looked for too."""
+
+
+def fail(error: FullconvError) -> None:
+    """Raises it: the `Report` of those who are content with the first fault.
+
+    Raises:
+        FullconvError: always.
+    """
+    raise error
 
 
 class RunError(FullconvError, RuntimeError):

@@ -12,5 +12,5 @@ def call(capsys, *args: object) -> tuple[int, str, str]:
     captured = capsys.readouterr()
     code = stop.value.code or 0
     assert isinstance(code, int)
-    assert "Traceback" not in captured.err
+    assert "Traceback" not in captured.err, captured.err
     return code, captured.out, captured.err

@@ -92,9 +92,12 @@ def test_callbacks_are_told_of_each_record(capsys, scenes, tmp_path, monkeypatch
         assert "expected" in line
 
 
-def test_resume_of_a_finished_run_changes_nothing(capsys, scenes, run):
+def test_resume_of_a_finished_run_changes_nothing(capsys, scenes, run, tmp_path):
     before = (run / "checkpoints" / "last" / "model.safetensors").read_bytes()
     assert call(capsys, "train", scenes, "--out", run, "--resume")[0] == 0
+    # Where decoded pictures are kept may change.
+    assert call(capsys, "train", scenes, "--out", run, "--resume", "--cache", tmp_path / "cache")[0] == 0
+    assert len(list((tmp_path / "cache").glob("*.cache"))) == 1
     assert (run / "checkpoints" / "last" / "model.safetensors").read_bytes() == before
     line = fails(capsys, "train", scenes, "--out", run, "--resume", "--lr", "0.5")
     assert "--resume: lr is 0.5, but" in line

@@ -73,24 +73,34 @@ def test_masks_of_zero_and_255_are_suspicious_with_two_classes(tmp_path: Path):
         add(tmp_path, "c", [[0, 0]]),
     ]
     assert check_samples(samples, BAG).warnings == (
-        f"{tmp_path}/b.png: holds only 'background' and void, like 1 of 3 masks; 255 always means void: write 1 where "
-        "'bag' is meant",
+        f"{tmp_path}/b.png: holds only 'background' and void; 255 always means void; if the second class was meant, it is "
+        "not learnt there; write 1 where the second class is meant",
     )
     assert check_samples(samples[::2], BAG).warnings == ()
+
+
+def test_masks_of_zero_and_255_alone_stop_the_run(tmp_path: Path):
+    samples = [add(tmp_path, "a", [[0, 255]]), add(tmp_path, "b", [[0, 0]]), add(tmp_path, "c", [[255, 0]])]
+    with pytest.raises(DataError) as caught:
+        check_samples(samples, BAG)
+    assert str(caught.value) == (
+        f"{tmp_path}/a.png: holds 0 and 255, and no mask holds 1 (and 1 more); 255 means void: the second class has not "
+        "one pixel, and a network that always says the first is perfect; write 1 where 255 is"
+    )
 
 
 def test_a_class_that_never_turns_up(tmp_path: Path):
     labels = LabelSet.from_names(["background", "bag", "cat", "dog"])
     assert check_samples([add(tmp_path, "a", [[0, 1]])], labels).warnings == (
-        "no pixel of cat, dog in 1 masks; what is not there cannot be learnt, and the mean IU leaves it out",
+        "classes without a pixel: cat, dog, in 1 masks; what is not there cannot be learnt, and the mean IU leaves it "
+        "out; take them out of dataset.yaml if they are not wanted",
     )
 
 
 def test_masks_that_are_void_all_over(tmp_path: Path):
     samples = [add(tmp_path, "a", [[0, 1]]), add(tmp_path, "b", [[255, 255]])]
     assert check_samples(samples, BAG).warnings == (
-        f"{tmp_path}/b.png: is void all over, like 1 of 2 masks; nothing is learnt from such a mask; label it or leave "
-        "it out",
+        f"{tmp_path}/b.png: is void all over; nothing is learnt from such a mask; label them or take them out",
     )
 
 
@@ -129,8 +139,8 @@ def test_masks_that_are_neither_black_nor_white(tmp_path: Path):
     summary = check_samples(samples, BAG)
     assert summary.pixels_per_class == (60 * 3 + 12, 40 * 3 - 12)
     assert summary.warnings == (
-        f"{tmp_path}/c.png: 12% of its pixels are neither dark nor light, but grey of 64..191; more than 3% are in 2 of 3 "
-        "masks; look whether they are black and white",
+        f"{tmp_path}/c.png: 12% of its pixels are neither dark nor light, but grey of 64..191 (and 1 more); these pixels "
+        "are taken for the side of 128 they are on, right or wrong; look whether the masks are black and white",
     )
     assert check_samples(samples[:1], BAG).warnings == ()
 
@@ -138,7 +148,12 @@ def test_masks_that_are_neither_black_nor_white(tmp_path: Path):
 def test_masks_with_ids_read_as_brightness_are_suspicious(tmp_path: Path):
     sample = replace(add(tmp_path, "a", [[0, 1]]), shades=Shades(dark=0, light=1))
     Image.fromarray(np.array([[0, 1]], np.uint8)).save(sample.mask)
-    assert check_samples([sample], BAG).warnings[0].startswith("no pixel of bag in 1 masks;")
+    with pytest.raises(
+        DataError, match=r"a\.png: holds 'background' alone, as all masks do; there is nothing to tell"
+    ):
+        check_samples([sample], BAG)
+    (warning,) = check_samples([sample], BAG, learnt=False).warnings
+    assert warning.startswith(f"{tmp_path}/a.png: holds 'background' alone")
 
 
 def test_heads_and_extra_channels_are_checked_too(tmp_path: Path):
@@ -153,7 +168,9 @@ def test_heads_and_extra_channels_are_checked_too(tmp_path: Path):
 
     more = Head("geometry", LabelSet((*head.labels.names, "indoors"), (*head.labels.colors, (1, 1, 1))))
     warnings = check_samples(samples, dataset.labels, heads=[more]).warnings
-    assert warnings[-1].startswith("head geometry: no pixel of indoors in 4 masks; what is not there")
+    assert warnings[-1].startswith(
+        "classes without a pixel: indoors of head geometry, in 4 masks; what is not there"
+    )
 
     Image.new("L", (80, 64), 3).save(samples[1].head_masks[0])
     Image.new("I;16", (80, 60)).save(samples[2].extra)

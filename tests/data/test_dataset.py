@@ -8,7 +8,7 @@ from PIL import Image
 
 from fullconv.data.dataset import Dataset, open_dataset
 from fullconv.data.masks import write_mask
-from fullconv.errors import DataError
+from fullconv.errors import DataError, UnknownNameError
 from fullconv.labels import VOC, LabelSet
 
 BAG = LabelSet.from_names(["background", "bag"])
@@ -185,14 +185,60 @@ def test_no_folder_and_a_file_and_nothing_in_it(tmp_path: Path):
 
 def test_an_unknown_layout_names_those_that_are_looked_for(tmp_path: Path):
     add_picture(tmp_path / "a.jpg")
-    assert fault(tmp_path) == (
-        f"{tmp_path}: layout not recognised; expected VOCdevkit (JPEGImages/, SegmentationClass/, "
-        "ImageSets/Segmentation/), images/train/ + masks/train/, or images/ + masks/ with train.txt and val.txt"
+    for number in range(6):
+        (tmp_path / f"folder_{number}").mkdir()
+    assert fault(tmp_path).startswith(
+        f"{tmp_path}: layout not recognised; it holds a.jpg, folder_0/, folder_1/, folder_2/, folder_3/ and 2 more; expected "
+        "VOCdevkit (JPEGImages/, SegmentationClass/, ImageSets/Segmentation/), images/train/ + masks/train/, or images/ + "
+        "masks/ with train.txt and val.txt, or another of "
     )
+    assert fault(tmp_path).endswith("; docs/data.md shows them; NAME:PATH says which it is")
     add_picture(tmp_path / "images" / "a.jpg")
     assert f"layout not recognised; {tmp_path / 'images'} is there, but masks/ is not; expected" in fault(
         tmp_path
     )
+
+
+@pytest.mark.parametrize("by", ["argument", "path", "description"])
+def test_a_layout_by_name(tmp_path: Path, by):
+    make_twin_trees(tmp_path, {"train": ["a"]})
+    (tmp_path / "dataset.yaml").write_text("classes: [nothing, bag]\n")
+    if by == "description":
+        (tmp_path / "dataset.yaml").write_text("layout: flat\nclasses: [nothing, bag]\n")
+        dataset = open_dataset(tmp_path)
+    else:
+        dataset = open_dataset(tmp_path, "flat") if by == "argument" else open_dataset(f"flat:{tmp_path}")
+    assert dataset.layout_name == "flat"
+    assert dataset.labels.names == ("nothing", "bag")
+    assert names_of(dataset) == {"train": ["a"]}
+
+
+def test_a_folder_whose_name_has_a_colon_is_itself(tmp_path: Path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    make_twin_trees(Path("flat:x"), {"train": ["in flat:x"]})
+    make_twin_trees(Path("x"), {"train": ["in x"]})
+    assert names_of(open_dataset("flat:x")) == {"train": ["in flat:x"]}
+    assert names_of(open_dataset("twin:x")) == {"train": ["in x"]}
+    monkeypatch.chdir(tmp_path / "x")
+    assert names_of(open_dataset("twin:")) == {"train": ["in x"]}
+    assert fault(Path("C:/nowhere")).startswith("C:/nowhere: no such folder")
+
+
+def test_a_layout_that_is_not_there(tmp_path: Path):
+    with pytest.raises(
+        UnknownNameError, match=r"unknown layout 'vox'; did you mean 'voc'\? \(layouts: .*flat"
+    ):
+        open_dataset(f"vox:{tmp_path}")
+    assert fault(Path(f"voc:{tmp_path}")).startswith(
+        f"{tmp_path}: is no such layout; expected VOCdevkit (JPEG"
+    )
+
+
+def test_a_description_with_a_layout_may_leave_the_classes_to_it(tmp_path: Path):
+    make_twin_trees(tmp_path, {"train": ["a"]})
+    (tmp_path / "dataset.yaml").write_text("layout: twin\nname: bags\n")
+    dataset = open_dataset(tmp_path)
+    assert (dataset.name, dataset.labels.names) == ("bags", ("class_0", "class_1"))
 
 
 def test_missing_masks(tmp_path: Path):

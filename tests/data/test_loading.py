@@ -9,20 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 from PIL import Image
 
 from fullconv.data.dataset import open_dataset
-from fullconv.data.loading import (
-    Batch,
-    TrainingSet,
-    epoch_order,
-    sample_generator,
-    steps_per_epoch,
-    training_loader,
-)
+from fullconv.data.loading import Batch, TrainingSet, steps_per_epoch, training_loader
 from fullconv.data.masks import write_mask
+from fullconv.data.order import WindowedOrder, epoch_order, sample_generator
 from fullconv.data.samples import Sample, read_sample
 from fullconv.data.scenes import write_scenes
 from fullconv.data.transforms import TrainTransform
@@ -54,31 +46,6 @@ def assert_equal(left: list[Batch], right: list[Batch]) -> None:
     assert len(left) == len(right)
     for one, other in zip(left, right, strict=True):
         assert all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
-
-
-@given(st.integers(1, 50), st.integers(0, 2**40), st.integers(0, 1000))
-def test_the_order_is_a_permutation_and_a_function_of_its_arguments(num_samples, seed, epoch):
-    order = epoch_order(num_samples, seed, epoch)
-    assert sorted(order.tolist()) == list(range(num_samples))
-    assert (order == epoch_order(num_samples, seed, epoch)).all()
-
-
-def test_each_seed_epoch_and_sample_has_a_stream_of_its_own():
-    draws = {
-        tuple(sample_generator(seed, epoch, index).integers(0, 2**60, 2).tolist())
-        for seed in range(4)
-        for epoch in range(4)
-        for index in range(4)
-    }
-    assert len(draws) == 64
-    assert (
-        len({tuple(epoch_order(30, seed, epoch).tolist()) for seed in range(4) for epoch in range(4)}) == 16
-    )
-
-
-def test_the_order_of_an_epoch_is_independent_of_its_samples_augmentation():
-    order = epoch_order(30, 1, 2).tolist()
-    assert all(order != sample_generator(1, 2, index).permutation(30).tolist() for index in range(3))
 
 
 @pytest.mark.parametrize(("num_samples", "batch_size", "steps"), [(7, 3, 2), (6, 3, 2), (2, 3, 1), (1, 1, 1)])
@@ -128,6 +95,24 @@ def test_going_on_at_a_step_gives_the_batches_of_an_unbroken_run(dataset, worker
     whole = list(training_loader(dataset, BATCH, 0, 6, 0))
     assert_equal(list(training_loader(dataset, BATCH, 3, 6, workers)), whole[3:])
     assert list(training_loader(dataset, BATCH, 6, 6, workers)) == []
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_another_order(dataset, workers):
+    order = WindowedOrder(NUM_SAMPLES, seed=5, window=2)
+    whole = list(training_loader(dataset, BATCH, 0, 6, 0, order=order))
+    expected = [order(step // 2, np.arange(BATCH) + step % 2 * BATCH).tolist() for step in range(6)]
+    assert [batch[2].tolist() for batch in whole] == expected
+    again = WindowedOrder(NUM_SAMPLES, seed=5, window=2)
+    assert_equal(list(training_loader(dataset, BATCH, 3, 6, workers, order=again)), whole[3:])
+
+
+def test_processes_share_each_batch(dataset):
+    whole = list(training_loader(dataset, BATCH, 0, 4, 0))
+    shares = [list(training_loader(dataset, BATCH, 0, 4, 0, rank, 2)) for rank in range(2)]
+    for one, first, second in zip(whole, *shares, strict=True):
+        assert torch.equal(one[0][0::2], first[0])
+        assert torch.equal(one[0][1::2], second[0])
 
 
 def test_fewer_samples_than_a_batch(dataset):

@@ -167,7 +167,7 @@ def test_an_unknown_colour_never_becomes_background(tmp_path: Path):
         read_mask(path, LABELS)
     assert str(caught.value) == (
         f"{path}: colour (128, 64, 120) on 2 pixels (and 1 more such colours) belongs to no class; the nearest is "
-        "'road' (128, 64, 128); mend the mask or add the colour under classes: in dataset.yaml"
+        "'road' (128, 64, 128), 8 steps away; mend the mask or add the colour under classes: in dataset.yaml"
     )
 
 

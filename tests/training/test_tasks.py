@@ -61,7 +61,7 @@ def test_the_loss_is_the_sum_of_the_heads(rich, tmp_path):
     want = F.cross_entropy(logits[:, :first], labels[:, 0]) + F.cross_entropy(
         logits[:, first:], labels[:, 1], ignore_index=255
     )
-    torch.testing.assert_close(heads_loss(run, logits, labels, torch.ones(1), torch.ones(2)), want)
+    torch.testing.assert_close(heads_loss(run, logits, labels, torch.ones(2)), want)
 
 
 def test_patches(tmp_path):

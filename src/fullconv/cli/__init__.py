@@ -12,13 +12,14 @@ COMMANDS = {
     "train": "Train a network on a folder of pictures and masks.",
     "evaluate": "Measure a model on the masks of a data set.",
     "predict": "Label every pixel of pictures of any size.",
+    "serve": "Serve a model over HTTP, to people and programs.",
     "quantize": "Make an int8 version of a model, and measure it.",
     "export": "Write a model as ONNX, OpenVINO or torch.export.",
     "import": "Take over an FCN of torchvision or MMSegmentation.",
     "models": "List the architectures, or describe one.",
     "explain": "Show where a network looks, and what upsampling and convolution do.",
     "report": "Write a run's report.html anew.",
-    "data": "Make, and later inspect, data sets.",
+    "data": "Fetch, make and inspect data sets.",
 }
 
 

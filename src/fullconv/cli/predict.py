@@ -13,12 +13,17 @@ from click.core import ParameterSource
 OF_SEGMENTERS = ("save", "tile", "overlap", "tta", "engine", "refine", "extra", "batch_size", "shard")
 """Options that mean nothing to a classifier."""
 
+OF_MODELS = (
+    "tile", "overlap", "tta", "engine", "refine", "extra", "batch_size", "backbone_weights", "device", "precision",
+)  # fmt: skip
+"""Options of a model that is here."""
+
 KINDS = ("mask", "overlay", "before-after", "confidence", "entropy", "scores", "json")
 
 
 @click.command()
 @click.argument("model")
-@click.argument("source", nargs=-1, required=True)
+@click.argument("source", nargs=-1)
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder to write into.")
 @click.option("--save", default="mask,overlay,json", show_default=True, help=f"Any of {','.join(KINDS)}.")
 @click.option(
@@ -92,6 +97,12 @@ KINDS = ("mask", "overlay", "before-after", "confidence", "entropy", "scores", "
     show_default=True,
     help="int8: the version that 'fullconv quantize' makes.",
 )
+@click.option(
+    "--server",
+    default=None,
+    metavar="URL",
+    help="Have a 'fullconv serve' do the work; MODEL may then be left out. A token is taken from FULLCONV_TOKEN.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per picture on stdout.")
 @click.pass_context
 def predict(
@@ -111,6 +122,7 @@ def predict(
     shard: str,
     device: str,
     precision: str,
+    server: str | None,
     as_json: bool,
 ) -> None:
     """Label every pixel of the pictures in SOURCE: files, folders, or quoted globs.
@@ -129,27 +141,85 @@ def predict(
     fullconv predict runs/first new/*.jpg --out predictions
     fullconv predict runs/first map.tif --out predictions
     fullconv predict torchvision/mobilenet_v2 photo.jpg --out heat
+    fullconv predict new/*.jpg --out predictions --server http://127.0.0.1:8000
     """
-    from fullconv.inference.classifiers import is_classifier_name, load_named_classifier
-    from fullconv.inference.folder import LABELLED, find_pictures, predict_files
-    from fullconv.inference.heatmaps import HeatMapper, heat_map_files
+    from fullconv.inference.classifiers import is_classifier_name
     from fullconv.inference.segmenter import load
 
     kinds, sides, part = parse_kinds(save), parse_tile(tile), parse_shard(shard)
-    if is_classifier_name(model):
+    if server is not None:
+        refuse_given(ctx, OF_MODELS, "a server, which has its own")
+        by_server(server, (model, *source), out, kinds, part, as_json)
+    elif not source:
+        raise click.UsageError("Missing argument 'SOURCE...'.", ctx)
+    elif is_classifier_name(model):
         refuse_given(ctx, OF_SEGMENTERS, "an ImageNet classifier")
-        pictures = find_pictures(source)
-        mapper = HeatMapper(load_named_classifier(model, backbone_weights), device, precision)
-        show(lambda progress: heat_map_files(mapper, pictures, out), len(pictures), out, as_json)
+        by_classifier(model, source, out, backbone_weights, device, precision, as_json)
     else:
         refuse_given(ctx, ("backbone_weights",), f"the model {model}")
-        files = find_pictures(source, LABELLED, but=out)
-        label = partial(
-            predict_files, load(model, device, precision, sides, overlap, tta, refine, engine), files, out, kinds, extra,
-            batch_size=batch_size, shard=part, model_id=digest_of(model),
-        )  # fmt: skip
+        segmenter = partial(load, model, device, precision, sides, overlap, tta, refine, engine)
+        by_segmenter(model, segmenter, source, out, kinds, extra, batch_size, part, as_json)
+
+
+def by_segmenter(
+    model: str,
+    load: Callable[[], Any],
+    source: tuple[str, ...],
+    out: Path,
+    kinds: set[str],
+    extra: Path | None,
+    batch_size: int,
+    part: tuple[int, int],
+    as_json: bool,
+) -> None:
+    from fullconv.inference.folder import LABELLED, find_pictures, predict_files
+
+    files = find_pictures(source, LABELLED, but=out)
+    label = partial(
+        predict_files, load(), files, out, kinds, extra,
+        batch_size=batch_size, shard=part, model_id=digest_of(model),
+    )  # fmt: skip
+    count = len(files[part[0] - 1 :: part[1]])
+    show(lambda progress: label(progress=progress), count, out, as_json)
+
+
+def by_classifier(
+    model: str,
+    source: tuple[str, ...],
+    out: Path,
+    weights: str,
+    device: str,
+    precision: str,
+    as_json: bool,
+) -> None:
+    from fullconv.inference.classifiers import load_named_classifier
+    from fullconv.inference.folder import find_pictures
+    from fullconv.inference.heatmaps import HeatMapper, heat_map_files
+
+    pictures = find_pictures(source)
+    mapper = HeatMapper(load_named_classifier(model, weights), device, precision)
+    show(lambda progress: heat_map_files(mapper, pictures, out), len(pictures), out, as_json)
+
+
+def by_server(
+    url: str, words: tuple[str, ...], out: Path, kinds: set[str], part: tuple[int, int], as_json: bool
+) -> None:
+    """`words`: sources, and before them perhaps the name of the model that is served."""
+    import os
+
+    from fullconv.errors import ConfigError, InputError
+    from fullconv.inference.folder import LABELLED, find_pictures
+    from fullconv.serving.client import Server, predict_remotely
+
+    with Server(url, os.environ.get("FULLCONV_TOKEN")) as server:
+        served = server.served()
+        sources = words[1:] if len(words) > 1 and words[0] == served.name else words
+        try:
+            files = find_pictures(sources, LABELLED, but=out)
+        except InputError as error:
+            raise ConfigError(f"{error}; the model at {url} is {served.name!r}") from None
         count = len(files[part[0] - 1 :: part[1]])
-        show(lambda progress: label(progress=progress), count, out, as_json)
+        show(lambda progress: predict_remotely(server, served, files, out, kinds, part), count, out, as_json)
 
 
 def digest_of(model: str) -> str:

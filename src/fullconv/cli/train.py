@@ -56,6 +56,13 @@ class CropSize(click.ParamType):
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, ...")
 @click.option("--precision", type=click.Choice(["auto", "fp32", "bf16"]), default="auto", show_default=True)
 @click.option("--workers", type=int, default=2, show_default=True, help="Processes that read pictures.")
+@click.option(
+    "--cache",
+    type=click.Path(path_type=Path),
+    default=None,
+    metavar="DIR",
+    help="Keep decoded pictures there, for small data sets and fast GPUs.",
+)
 @click.option("--resume", is_flag=True, help="Go on from the newest state in the run folder.")
 @click.option("--force", is_flag=True, help="Resume although data, threads, processor or torch changed.")
 @click.option(
@@ -101,7 +108,8 @@ def train(
     """Train a network on the pictures and masks in DATA.
 
     DATA is a VOCdevkit, a folder with images/{train,val} and masks/{train,val}, or a flat images/ and masks/ with train.txt
-    and val.txt; a dataset.yaml in it names the classes. The run folder holds checkpoints, the log, sample predictions and
+    and val.txt, or another of the layouts in docs/data.md, found by looking or named as in camvid11:FOLDER; a dataset.yaml in
+    it names the classes. The run folder holds checkpoints, the log, sample predictions and
     report.html; it is itself a MODEL for 'predict' and 'evaluate'.
 
     \b
@@ -232,6 +240,7 @@ def gather(
         "data": str(options["data"]),
         "out": str(options["out"]),
         "workers": options["workers"] if "workers" in given else stored["workers"],
+        "cache": str(options["cache"]) if "cache" in given else stored.get("cache"),
     }
     for name, value in typed.items():
         value = list(value) if isinstance(value, tuple) else value

@@ -1,25 +1,30 @@
-"""The quick check before the first step: every pair is read once, so that no run dies of its data later."""
+"""The quick check before the first step: every pair is read once, so that no run dies of its data later.
+
+It is the part of the data doctor (`fullconv.data.doctor`) that needs nothing but the reading and the counts of ids.
+"""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
-from fullconv.data.masks import read_brightness
-from fullconv.data.samples import Sample, read_heads, read_sample
-from fullconv.errors import DataError, InputError
+from fullconv.data.doctor.counted import counted_findings
+from fullconv.data.doctor.examination import Examined, examine
+from fullconv.data.samples import Sample
+from fullconv.data.shards.samples import ShardSamples
+from fullconv.errors import DataError
 from fullconv.labels import IGNORE_INDEX, Head, LabelSet
+from fullconv.lookahead import ahead
 
 Progress = Callable[[int, int], None]
 
-UNCERTAIN = (64, 192)
-"""Grey from the first to before the second is neither dark nor light."""
+MOST_CHECKED = 10_000
+"""Of the samples in shards, so many are read before the first step; single files are all read."""
 
-MOST_UNCERTAIN = 0.03
-"""The part of a grey mask's pixels that may be so; JPEG's loss at outlines makes less than a thousandth."""
+STRETCHES = 100
+"""Samples that stand together cost one index and neighbouring bytes of one shard."""
 
 
 @dataclass(frozen=True)
@@ -46,28 +51,45 @@ class DataSummary:
     largest_hw: tuple[int, int] = (0, 0)
 
 
+def quick_part(samples: Sequence[Sample]) -> Sequence[Sample]:
+    """All samples; of shards with more than `MOST_CHECKED`, so many, in stretches spread over all.
+
+    >>> len(quick_part(()))
+    0
+    """
+    if not isinstance(samples, ShardSamples) or len(samples) <= MOST_CHECKED:
+        return samples
+    length = MOST_CHECKED // STRETCHES
+    starts = [which * (len(samples) - length) // (STRETCHES - 1) for which in range(STRETCHES)]
+    return [sample for start in starts for sample in samples[start : start + length]]
+
+
 def check_samples(
     samples: Sequence[Sample],
     labels: LabelSet,
     progress: Progress | None = None,
     heads: Sequence[Head] = (),
+    *,
+    learnt: bool = True,
 ) -> DataSummary:
     """Reads all files of every sample and makes sure that a run can use them.
 
-    They decode, their sizes agree with the picture's, their ids are in range.
+    They decode, their sizes agree with the picture's, their ids are in range, and they do not all say one thing.
 
     Args:
         samples: the samples.
         labels: the classes.
         progress: called with (done, total) after each sample, from the calling thread.
         heads: the data set's further heads.
+        learnt: the samples are for training; those that are measured may be of one class.
 
     Raises:
         DataError: the first fault in the order of the samples, and how many more there are.
     """
-    summary, faults = examine_samples(samples, labels, progress, heads)
+    summary, faults = examine_samples(samples, labels, progress, heads, learnt=learnt)
     if faults:
-        raise DataError(faults[0] if len(faults) == 1 else f"{faults[0]} (and {len(faults) - 1} more)")
+        told = faults[0] if len(faults) == 1 else f"{faults[0]} (and {len(faults) - 1} more)"
+        raise DataError(told, "faulty")
     return summary
 
 
@@ -76,53 +98,33 @@ def examine_samples(
     labels: LabelSet,
     progress: Progress | None = None,
     heads: Sequence[Head] = (),
+    *,
+    learnt: bool = True,
 ) -> tuple[DataSummary, tuple[str, ...]]:
     """`check_samples` for those who want all faults: a summary of what could be read, and a line each."""
-
-    def examine(sample: Sample) -> tuple[np.ndarray, tuple[int, int], float] | str:
-        try:
-            label_maps = (
-                read_heads(sample, labels, heads)[1] if heads else read_sample(sample, labels)[1][None]
-            )
-            uncertain = _uncertain_part(sample)
-        except InputError as error:
-            return str(error)
-        counts = np.stack([np.bincount(label_map.ravel(), minlength=256) for label_map in label_maps])
-        return counts, label_maps.shape[1:], uncertain
-
-    faults, sizes, readable, counts, uncertain = [], [], [], [], []
-    with ThreadPoolExecutor() as pool:
-        for done, (sample, found) in enumerate(
-            zip(samples, pool.map(examine, samples), strict=True), start=1
-        ):
-            if isinstance(found, str):
-                faults.append(found)
-            else:
-                readable.append(sample)
-                counts.append(found[0])
-                sizes.append(found[1])
-                uncertain.append(found[2])
-            if progress:
-                progress(done, len(samples))
-    per_mask = np.array(counts, np.int64).reshape(-1, 1 + len(heads), 256)  # (samples, heads, ids)
-    totals = per_mask.sum(0)
-    warnings = [*_warnings([sample.mask for sample in readable], per_mask[:, 0], labels)]
-    warnings += _unclear_shades(readable, np.array(uncertain))
-    for index, head in enumerate(heads):
-        masks = [sample.head_masks[index] for sample in readable]
-        warnings += [
-            f"head {head.name}: {line}" for line in _warnings(masks, per_mask[:, 1 + index], head.labels)
-        ]
+    examined = []
+    for done, each in enumerate(examine_all(samples, labels, heads), start=1):
+        examined.append(each)
+        if progress:
+            progress(done, len(samples))
+    readable = [each for each in examined if not each.faults]
+    faults = [each.faults[0].text for each in examined if each.faults]
+    findings = counted_findings(readable, labels, heads, learnt=learnt)
+    faults += [each.line for each in findings if each.severity == "ruins"]
+    warnings = [each.line for each in findings if each.severity != "ruins"]
+    totals = [_total(readable, index) for index in range(1 + len(heads))]
+    sizes = [each.size_hw for each in readable if each.size_hw]
     summary = DataSummary(
         num_samples=len(readable),
-        pixels_per_class=tuple(totals[0, : labels.num_classes].tolist()),
-        void_pixels=int(totals[0, IGNORE_INDEX]),
+        pixels_per_class=tuple(totals[0][: labels.num_classes].tolist()),
+        void_pixels=int(totals[0][IGNORE_INDEX]),
         median_hw=(int(np.median([h for h, _ in sizes])), int(np.median([w for _, w in sizes])))
         if sizes
         else (0, 0),
         warnings=tuple(warnings),
         pixels_per_head=tuple(
-            tuple(totals[1 + index, : head.labels.num_classes].tolist()) for index, head in enumerate(heads)
+            tuple(total[: head.labels.num_classes].tolist())
+            for head, total in zip(heads, totals[1:], strict=True)
         ),
         smallest_hw=min(sizes, key=math.prod, default=(0, 0)),
         largest_hw=max(sizes, key=math.prod, default=(0, 0)),
@@ -130,47 +132,21 @@ def examine_samples(
     return summary, tuple(faults)
 
 
-def _uncertain_part(sample: Sample) -> float:
-    """The part of a grey mask's pixels that are neither dark nor light."""
-    if sample.shades is None:
-        return 0.0
-    grey = read_brightness(sample.mask)
-    return float(((grey >= UNCERTAIN[0]) & (grey < UNCERTAIN[1])).mean())
+def examine_all(
+    samples: Sequence[Sample], labels: LabelSet, heads: Sequence[Head] = (), *, thorough: bool = False
+) -> Iterator[Examined]:
+    """`examine` of each sample, in order, in threads."""
+    pool = ThreadPoolExecutor()
+    try:
+        yield from ahead(pool, lambda sample: examine(sample, labels, heads, thorough=thorough), samples)
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
-def _unclear_shades(samples: Sequence[Sample], uncertain: np.ndarray) -> list[str]:
-    unclear = np.flatnonzero(uncertain > MOST_UNCERTAIN)
-    if not unclear.size:
-        return []
-    worst = int(uncertain.argmax())
-    return [
-        f"{samples[worst].mask}: {uncertain[worst]:.0%} of its pixels are neither dark nor light, but grey of "
-        f"{UNCERTAIN[0]}..{UNCERTAIN[1] - 1}; more than {MOST_UNCERTAIN:.0%} are in {unclear.size} of "
-        f"{len(samples)} masks; look whether they are black and white"
-    ]
-
-
-def _warnings(masks: Sequence[Path], per_mask: np.ndarray, labels: LabelSet) -> tuple[str, ...]:
-    if not masks:
-        return ()
-    totals, void = per_mask.sum(0), per_mask[:, IGNORE_INDEX] > 0
-    lines = []
-    absent = [name for index, name in enumerate(labels.names) if totals[index] == 0]
-    if absent:
-        lines.append(
-            f"no pixel of {', '.join(absent)} in {len(masks)} masks; what is not there cannot be learnt, "
-            "and the mean IU leaves it out"
-        )
-    binary = np.flatnonzero(void & (per_mask[:, 1] == 0) & (per_mask[:, 0] > 0))
-    if labels.num_classes == 2 and binary.size:
-        lines.append(
-            f"{masks[binary[0]]}: holds only {labels.names[0]!r} and void, like {binary.size} "
-            f"of {len(masks)} masks; 255 always means void: write 1 where {labels.names[1]!r} is meant"
-        )
-    empty = np.flatnonzero(per_mask[:, IGNORE_INDEX] == per_mask.sum(1))
-    if empty.size:
-        lines.append(
-            f"{masks[empty[0]]}: is void all over, like {empty.size} of {len(masks)} masks; nothing "
-            "is learnt from such a mask; label it or leave it out"
-        )
-    return tuple(lines)
+def _total(examined: Sequence[Examined], head: int) -> np.ndarray:
+    """(256,) int64: the pixels of each id."""
+    total = np.zeros(256, np.int64)
+    for each in examined:
+        for index, count in (each.counts[head] or {}).items():
+            total[index] += count
+    return total

@@ -5,11 +5,11 @@ Source: Gupta et al. 2014 (HHA: horizontal disparity, height above ground, angle
 """
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
 from fullconv.data.pictures import load_upright, open_file, open_header
+from fullconv.data.sources import PictureFile
 from fullconv.errors import DataError
 
 
@@ -27,7 +27,7 @@ class ExtraFormat:
     range: tuple[float, float] | None = None
 
 
-def read_extra(path: Path | str, form: ExtraFormat) -> np.ndarray:
+def read_extra(path: PictureFile | str, form: ExtraFormat) -> np.ndarray:
     """Reads a file of extra channels.
 
     Args:

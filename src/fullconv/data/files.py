@@ -3,14 +3,18 @@
 from pathlib import Path
 
 from fullconv.data.pictures import SUFFIXES
-from fullconv.errors import DataError
+from fullconv.errors import DataError, Report, fail
 
 
-def files_by_key(folder: Path) -> dict[str, Path]:
+def files_by_key(folder: Path, report: Report = fail) -> dict[str, Path]:
     """The pictures in a folder and in the folders in it, by relative path without suffix, sorted.
 
+    Args:
+        folder: where.
+        report: told of files that differ in nothing but their suffix; the first of them is taken.
+
     Raises:
-        DataError: two files differ in nothing but their suffix.
+        DataError: as `report` does.
     """
     files: dict[str, Path] = {}
     for path in sorted([*folder.glob("*"), *folder.glob("*/*")]):
@@ -18,8 +22,12 @@ def files_by_key(folder: Path) -> dict[str, Path]:
             continue
         key = path.relative_to(folder).with_suffix("").as_posix()
         if key in files:
-            raise DataError(
-                f"{path}: has the same name as {files[key].name}; expected one file for each; remove one"
+            report(
+                DataError(
+                    f"{path}: has the same name as {files[key].name}; expected one file for each; remove one",
+                    "name-doubled",
+                    [str(path), str(files[key])],
+                )
             )
-        files[key] = path
+        files.setdefault(key, path)
     return files

@@ -1,4 +1,4 @@
-"""The order of training samples, and the loader that follows it.
+"""The loader of training samples, in the order that data.order gives.
 
 Everything random is a function of (seed, epoch, index). So the result does not depend on the number of
 workers, and a run that goes on at step k sees the batches that it would have seen without the break.
@@ -14,30 +14,14 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 
+from fullconv.data.cache import Cache
+from fullconv.data.order import FullOrder, Order, sample_generator
 from fullconv.data.samples import Sample, read_heads, read_sample
 from fullconv.data.transforms import TrainTransform
 from fullconv.errors import FullconvError, RunError
 from fullconv.labels import Head, LabelSet
 
 Batch = tuple[Tensor, Tensor, Tensor]
-
-# numpy pads seeds with zeros, so (seed, epoch) and (seed, epoch, 0) would be one stream; these keep the two
-# uses apart
-_ORDER, _SAMPLE = 1, 2
-
-
-def epoch_order(num_samples: int, seed: int, epoch: int) -> np.ndarray:
-    """The order in which an epoch visits the samples: (num_samples,) int64, a permutation.
-
-    >>> sorted(epoch_order(5, seed=0, epoch=3).tolist())
-    [0, 1, 2, 3, 4]
-    """
-    return np.random.default_rng((_ORDER, seed, epoch)).permutation(num_samples)
-
-
-def sample_generator(seed: int, epoch: int, index: int) -> np.random.Generator:
-    """The generator of one sample's augmentation in one epoch."""
-    return np.random.default_rng((_SAMPLE, seed, epoch, index))
 
 
 def steps_per_epoch(num_samples: int, batch_size: int) -> int:
@@ -58,6 +42,7 @@ class TrainingSet(TorchDataset[tuple[Tensor, Tensor, int]]):
         transform: the augmentation.
         seed: of the augmentation and of the order.
         heads: the data set's further heads.
+        cache: the same samples, decoded.
     """
 
     def __init__(
@@ -67,12 +52,14 @@ class TrainingSet(TorchDataset[tuple[Tensor, Tensor, int]]):
         transform: TrainTransform,
         seed: int,
         heads: Sequence[Head] = (),
+        cache: Cache | None = None,
     ) -> None:
-        self.samples = tuple(samples)
+        self.samples = samples
         self.labels = labels
         self.transform = transform
         self.seed = seed
         self.heads = tuple(heads)
+        self.cache = cache
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -84,7 +71,10 @@ class TrainingSet(TorchDataset[tuple[Tensor, Tensor, int]]):
         """
         epoch, index = item
         sample = self.samples[index]
-        if self.heads:
+        if self.cache is not None:
+            picture, label_map = self.cache.read(index)
+            label_map = label_map if self.heads else label_map[0]
+        elif self.heads:
             picture, label_map = read_heads(sample, self.labels, self.heads)
         else:
             picture, label_map = read_sample(sample, self.labels)
@@ -100,6 +90,7 @@ def training_loader(
     rank: int = 0,
     processes: int = 1,
     pinned: bool = False,
+    order: Order | None = None,
 ) -> Iterator[Batch]:
     """Yields the batches of steps start_step .. num_steps - 1, through all epochs.
 
@@ -111,6 +102,7 @@ def training_loader(
         workers: processes that read ahead; 0 reads in this one. The batches do not depend on it.
         rank, processes: of so many training processes this is the one that gets every so-many-th sample of each batch.
         pinned: batches lie in memory that a GPU can fetch from while it computes.
+        order: in which the samples come; a permutation of all of them without.
 
     Yields:
         pictures: (N, 3 + m, h, w) uint8.
@@ -121,10 +113,11 @@ def training_loader(
         PictureError, DataError: a file cannot be used, as if it had been read here.
         RunError: a worker process died.
     """
+    order = order or FullOrder(len(dataset), dataset.seed)
     loader = DataLoader(
         _ErrorsAsValues(dataset),
         batch_sampler=_BatchesOfSteps(
-            len(dataset), dataset.seed, batch_size, start_step, num_steps, rank, processes
+            order, len(dataset), batch_size, start_step, num_steps, rank, processes
         ),
         collate_fn=_collate,
         num_workers=workers,
@@ -160,23 +153,23 @@ def worker_deaths_said() -> Iterator[None]:
 
 
 class _BatchesOfSteps:
-    """The (epoch, index) pairs of each step: batch b of epoch e is epoch_order(...)[b * B : (b + 1) * B].
+    """The (epoch, index) pairs of each step: batch b of an epoch has the samples at positions b * B to before (b + 1) * B.
 
     Of each, process r of P gets samples r, r + P, ...
     """
 
     def __init__(
         self,
+        order: Order,
         num_samples: int,
-        seed: int,
         batch_size: int,
         start_step: int,
         num_steps: int,
         rank: int,
         processes: int,
     ) -> None:
+        self.order = order
         self.num_samples = num_samples
-        self.seed = seed
         self.batch_size = batch_size
         self.start_step = start_step
         self.num_steps = num_steps
@@ -188,13 +181,11 @@ class _BatchesOfSteps:
 
     def __iter__(self) -> Iterator[list[tuple[int, int]]]:
         per_epoch = steps_per_epoch(self.num_samples, self.batch_size)
-        ordered_epoch, order = -1, np.empty(0, np.int64)
         for step in range(self.start_step, self.num_steps):
-            epoch, position = divmod(step, per_epoch)
-            if epoch != ordered_epoch:
-                ordered_epoch, order = epoch, epoch_order(self.num_samples, self.seed, epoch)
-            batch = order[position * self.batch_size : (position + 1) * self.batch_size]
-            yield [(epoch, int(index)) for index in batch[self.rank :: self.processes]]
+            epoch, batch = divmod(step, per_epoch)
+            end = min((batch + 1) * self.batch_size, self.num_samples)
+            positions = np.arange(batch * self.batch_size + self.rank, end, self.processes)
+            yield [(epoch, index) for index in self.order(epoch, positions).tolist()]
 
 
 class _ErrorsAsValues(TorchDataset):

@@ -27,12 +27,19 @@ import numpy as np
 from PIL import Image
 
 from fullconv.data.pictures import load_upright, open_file, open_header, read_picture
+from fullconv.data.sources import MaskFile, MaskSource, Packed
 from fullconv.errors import DataError, InputError
 from fullconv.labels import IGNORE_INDEX, VOID_COLOR, Color, LabelSet
 from fullconv.storage import write_atomically
 
 MIDDLE = 128
 """The brightness from which on a pixel of a grey mask is light."""
+
+UNCERTAIN = (64, 192)
+"""Grey from the first to before the second is neither dark nor light."""
+
+MOST_UNCERTAIN = 0.03
+"""The part of a grey mask's pixels that may be so; JPEG's loss at outlines makes less than a thousandth."""
 
 
 @dataclass(frozen=True)
@@ -48,11 +55,11 @@ class Shades:
     light: int
 
 
-def read_mask(path: Path | str, labels: LabelSet, shades: Shades | None = None) -> np.ndarray:
+def read_mask(path: MaskFile | str, labels: LabelSet, shades: Shades | None = None) -> np.ndarray:
     """Reads a mask file of any of the kinds in the module's docstring.
 
     Args:
-        path: a PNG, or another file without loss; with `shades` any picture.
+        path: a PNG, or another file without loss; with `shades` any picture; or what draws the mask itself.
         labels: the classes; at most 255 of them.
         shades: the mask is a grey picture, and this says what is dark there and what light.
 
@@ -63,12 +70,33 @@ def read_mask(path: Path | str, labels: LabelSet, shades: Shades | None = None) 
         PictureError: the file cannot be read.
         DataError: it holds an id or a colour that is neither a class nor void, or it is a JPEG.
     """
-    num_classes = labels.num_classes
-    if num_classes > IGNORE_INDEX:
-        raise DataError(f"{path}: got {num_classes} classes; expected at most 255; merge some of them")
+    if labels.num_classes > IGNORE_INDEX:
+        raise DataError(f"{path}: got {labels.num_classes} classes; expected at most 255; merge some of them")
+    if isinstance(path, MaskSource):
+        return path.read(labels)
     if shades is not None:
         return np.where(read_brightness(path) < MIDDLE, np.uint8(shades.dark), np.uint8(shades.light))
     pixels, palette = read_stored(path)
+    return ids_of_stored(pixels, palette, labels, path)
+
+
+def ids_of_stored(
+    pixels: np.ndarray, palette: np.ndarray | None, labels: LabelSet, path: Path | str | Packed
+) -> np.ndarray:
+    """The label map that a mask file means by what it stores.
+
+    Args:
+        pixels, palette: as `read_stored` gives them.
+        labels: the classes; at most 255 of them.
+        path: what errors call the file.
+
+    Returns:
+        (H, W) uint8, ids 0..K-1 or 255.
+
+    Raises:
+        DataError: an id or a colour is neither a class nor void.
+    """
+    num_classes = labels.num_classes
     if pixels.ndim == 3:
         return _ids_of_colors(pixels, labels, path)
     counts = np.bincount(pixels.ravel())
@@ -82,7 +110,8 @@ def read_mask(path: Path | str, labels: LabelSet, shades: Shades | None = None) 
         raise DataError(
             f"{path}: id {unknown[0]} on {counts[unknown[0]]} pixels{also} is none of the {num_classes} "
             f"classes; expected 0..{num_classes - 1}, or 255 for void; add the class to dataset.yaml "
-            "or list the id there under ignore:"
+            "or list the id there under ignore:",
+            "mask-ids",
         )
     if unknown and by_color is not None:
         ids = by_color
@@ -92,7 +121,8 @@ def read_mask(path: Path | str, labels: LabelSet, shades: Shades | None = None) 
         name = labels.names[other] if other < num_classes else "void"
         raise DataError(
             f"{path}: id {index} has the colour of {name!r}, id {other}; expected ids and palette to agree; "
-            "correct the colours in dataset.yaml or, if the ids are wrong, save the mask as RGB"
+            "correct the colours in dataset.yaml or, if the ids are wrong, save the mask as RGB",
+            "mask-palette",
         )
     table = np.full(counts.size, IGNORE_INDEX, np.uint8)
     for index, label in ids.items():
@@ -100,12 +130,12 @@ def read_mask(path: Path | str, labels: LabelSet, shades: Shades | None = None) 
     return table[pixels]
 
 
-def read_brightness(path: Path | str) -> np.ndarray:
+def read_brightness(path: Path | str | Packed) -> np.ndarray:
     """The grey values of a mask that is a grey picture, of any format: (H, W) uint8."""
     return np.asarray(Image.fromarray(read_picture(path)).convert("L"))
 
 
-def read_stored(path: Path | str) -> tuple[np.ndarray, np.ndarray | None]:
+def read_stored(path: Path | str | Packed) -> tuple[np.ndarray, np.ndarray | None]:
     """What a mask file stores, before any class list is applied.
 
     Returns:
@@ -118,7 +148,8 @@ def read_stored(path: Path | str) -> tuple[np.ndarray, np.ndarray | None]:
             raise DataError(
                 f"{path}: is a JPEG, whose loss changes ids; expected PNG; export it again as PNG, or, if it "
                 "shows two classes in black and white, say which is which in dataset.yaml: "
-                "masks: {dark: NAME, light: NAME}"
+                "masks: {dark: NAME, light: NAME}",
+                "mask-jpeg",
             )
         step = _grey_step(image)
         image = load_upright(image, str(path))
@@ -149,19 +180,33 @@ def write_mask(path: Path | str, label_map: np.ndarray, labels: LabelSet) -> Non
 
     Args:
         path: its folder is made where it is missing.
+        label_map: as in `encode_mask`.
+        labels: the classes.
+    """
+    write_atomically(Path(path), encode_mask(label_map, labels, str(path)))
+
+
+def encode_mask(label_map: np.ndarray, labels: LabelSet, name: str = "the mask") -> bytes:
+    """A label map as the bytes of a PNG.
+
+    Args:
         label_map: (H, W) uint8, written with the class colours as palette (255 is cream); or uint16, written
             as 16-bit grey.
         labels: the classes.
+        name: what errors call it.
+
+    >>> encode_mask(np.zeros((2, 3), np.uint8), LabelSet.from_names(["background", "bag"]))[:4]
+    b'\\x89PNG'
     """
     if label_map.ndim != 2 or label_map.dtype not in (np.uint8, np.uint16):
         got = f"got a label map {label_map.shape} of {label_map.dtype}"
-        raise InputError(f"{path}: {got}; expected (H, W) of uint8 or uint16; convert it")
+        raise InputError(f"{name}: {got}; expected (H, W) of uint8 or uint16; convert it")
     image = Image.fromarray(np.ascontiguousarray(label_map))
     if label_map.dtype == np.uint8:
         image.putpalette(palette_of(labels)[:256].tobytes())
     stream = io.BytesIO()
     image.save(stream, "PNG")
-    write_atomically(Path(path), stream.getvalue())
+    return stream.getvalue()
 
 
 def labels_to_picture(label_map: np.ndarray, labels: LabelSet) -> np.ndarray:
@@ -216,7 +261,7 @@ def _color_table(labels: LabelSet) -> np.ndarray:
     return table
 
 
-def _ids_of_colors(picture: np.ndarray, labels: LabelSet, path: Path | str) -> np.ndarray:
+def _ids_of_colors(picture: np.ndarray, labels: LabelSet, path: Path | str | Packed) -> np.ndarray:
     red, green, blue = np.moveaxis(picture.astype(np.int32), 2, 0)
     codes = (red * 256 + green) * 256 + blue  # (H, W)
     ids = _color_table(labels)[codes]
@@ -227,11 +272,13 @@ def _ids_of_colors(picture: np.ndarray, labels: LabelSet, path: Path | str) -> n
     color = (code >> 16, code >> 8 & 255, code & 255)
     distances = ((np.array(labels.colors) - color) ** 2).sum(1)
     nearest = int(distances.argmin())
+    apart = max(abs(own - other) for own, other in zip(color, labels.colors[nearest], strict=True))
     also = f" (and {len(unknown) - 1} more such colours)" if len(unknown) > 1 else ""
     remedy = "mend the mask or add the colour under classes: in dataset.yaml"
     if (red == green).all() and (green == blue).all():
         remedy = "if the grey values are class ids, save the mask with one channel instead of three"
     raise DataError(
         f"{path}: colour {color} on {counts.max()} pixels{also} belongs to no class; "
-        f"the nearest is {labels.names[nearest]!r} {labels.colors[nearest]}; {remedy}"
+        f"the nearest is {labels.names[nearest]!r} {labels.colors[nearest]}, {apart} steps away; {remedy}",
+        "mask-colours",
     )

@@ -9,7 +9,7 @@ those stored. docs/pictures.md lists what becomes of each kind of file.
 import re
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import BinaryIO
@@ -17,7 +17,8 @@ from typing import BinaryIO
 import numpy as np
 from PIL import ExifTags, Image, TiffImagePlugin, TiffTags
 
-from fullconv.errors import PictureError
+from fullconv.data.sources import MAX_BYTES, Packed
+from fullconv.errors import PictureError, PictureFormatError, PictureTooLargeError
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", "PPM")
 EXPECTED = "JPEG, PNG, WebP, BMP, TIFF, GIF or PPM"
@@ -25,9 +26,6 @@ SUFFIXES = frozenset(
     (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".ppm", ".pgm", ".pbm", ".pnm")
 )
 """Files with these ends are taken where a folder is searched; what a file is, its first bytes say."""
-
-MAX_BYTES = 2**30
-"""The longest file that is read: any picture of `MAX_PIXELS` in 8 bits fits, even uncompressed with alpha."""
 
 MAX_PIXELS = 178_956_970
 """The most pixels that are decoded (half a gigabyte of RGB); Pillow itself stops here."""
@@ -38,7 +36,7 @@ MAX_SIDE = 65_535
 BAND_ROWS = 64
 """So many rows are converted at a time, as they fit the processor's cache; whole pictures take four times as long."""
 
-_TURNS = {
+TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
     4: Image.Transpose.FLIP_TOP_BOTTOM,
@@ -89,14 +87,18 @@ _FROM_16_BITS = ((np.arange(65536) + 128) // 257).astype(np.uint8)
 
 
 def read_picture(
-    path: Path | str, *, max_bytes: int = MAX_BYTES, max_pixels: int = MAX_PIXELS, max_side: int = MAX_SIDE
+    path: Path | str | Packed,
+    *,
+    max_bytes: int = MAX_BYTES,
+    max_pixels: int = MAX_PIXELS,
+    max_side: int = MAX_SIDE,
 ) -> np.ndarray:
     """Reads a picture file.
 
     Grey, palette, 1-bit, 16-bit and CMYK pictures become RGB; of an animation the first frame is read.
 
     Args:
-        path: a JPEG, PNG, WebP, BMP, TIFF, GIF or PPM file.
+        path: a JPEG, PNG, WebP, BMP, TIFF, GIF or PPM file, perhaps packed in another.
         max_bytes: longer files are refused, before they are read.
         max_pixels: larger pictures are refused, before they are decoded.
         max_side: higher or wider pictures are refused, before they are decoded.
@@ -120,8 +122,11 @@ def decode_picture(
     max_bytes: int = MAX_BYTES,
     max_pixels: int = MAX_PIXELS,
     max_side: int = MAX_SIDE,
+    formats: Sequence[str] = FORMATS,
 ) -> np.ndarray:
     """`read_picture` for a stream of bytes that can be searched; `name` is what errors call it.
+
+    `formats` are those of `FORMATS` that are read.
 
     >>> import io
     >>> stream = io.BytesIO()
@@ -129,26 +134,32 @@ def decode_picture(
     >>> decode_picture(stream, "grey.png").shape
     (2, 4, 3)
     """
-    image = open_header(stream, name, max_bytes=max_bytes, max_pixels=max_pixels, max_side=max_side)
+    image = open_header(
+        stream, name, max_bytes=max_bytes, max_pixels=max_pixels, max_side=max_side, formats=formats
+    )
     return to_rgb(load_upright(image, name), name)
 
 
-def picture_size(path: Path | str) -> tuple[int, int]:
+def picture_size(path: Path | str | Packed) -> tuple[int, int]:
     """The (height, width) that `read_picture` would give, read from the header alone.
 
     Raises:
         PictureError: the file is absent, no picture or too large.
     """
     with open_file(path) as stream:
-        image = open_header(stream, str(path))
-        width, height = image.size
-        return (width, height) if orientation(image) >= 5 else (height, width)
+        return upright_size(open_header(stream, str(path)))
 
 
-def open_file(path: Path | str) -> BinaryIO:
+def upright_size(image: Image.Image) -> tuple[int, int]:
+    """The (height, width) of a picture whose header has been read, once it stands upright."""
+    width, height = image.size
+    return (width, height) if orientation(image) >= 5 else (height, width)
+
+
+def open_file(path: Path | str | Packed) -> BinaryIO:
     """Opens a file for reading, or says in one line why not."""
     try:
-        return Path(path).open("rb")
+        return Path(path).open("rb") if isinstance(path, Path | str) else path.open()
     except FileNotFoundError:
         raise PictureError(f"{path}: no such file; check the path") from None
     except IsADirectoryError:
@@ -166,6 +177,7 @@ def open_header(
     max_bytes: int = MAX_BYTES,
     max_pixels: int = MAX_PIXELS,
     max_side: int = MAX_SIDE,
+    formats: Sequence[str] = FORMATS,
 ) -> Image.Image:
     """Reads a picture's header, and checks length, format and size before any pixel is decoded."""
     max_pixels = min(max_pixels, MAX_PIXELS)
@@ -183,16 +195,20 @@ def open_header(
     except Image.DecompressionBombError as error:
         found = re.search(r"(\d+) pixels", str(error))
         size = f"{int(found[1]):,}" if found else f"more than {MAX_PIXELS:,}"
-        raise PictureError(_too_many_pixels(name, size, max_pixels)) from None
+        raise PictureTooLargeError(_too_many_pixels(name, size, max_pixels), "too-large") from None
     except Exception:  # a damaged header can make Pillow raise nearly any type
-        raise PictureError(f"{name}: {_what_is_wrong(stream)}") from None
+        raise _unreadable(stream, name) from None
+    if image.format not in (*formats, "MPO"):  # MPO is what Pillow calls a JPEG with a second picture
+        kinds = ", ".join(formats)
+        raise PictureFormatError(f"{name}: is a {image.format} picture; expected {kinds}; convert it")
     width, height = image.size
     if width * height > max_pixels:
-        raise PictureError(_too_many_pixels(name, f"{width} x {height}", max_pixels))
+        raise PictureTooLargeError(_too_many_pixels(name, f"{width} x {height}", max_pixels), "too-large")
     if max(width, height) > max_side:
-        raise PictureError(
+        raise PictureTooLargeError(
             f"{name}: is {width} x {height} pixels; sides of at most {max_side:,} are read; "
-            "reduce it or cut it into tiles"
+            "reduce it or cut it into tiles",
+            "too-large",
         )
     if isinstance(image, TiffImagePlugin.TiffImageFile):
         _check_tiff(image, name)
@@ -215,12 +231,12 @@ def orientation(image: Image.Image) -> int:
         value = exif.get(ExifTags.Base.Orientation, 1)
     except Exception:  # damaged metadata never stops a picture, as in browsers
         return 1
-    return value if value in _TURNS else 1
+    return value if value in TURNS else 1
 
 
 def load_upright(image: Image.Image, name: str) -> Image.Image:
     """Decodes a picture whose header has been read, and turns it upright."""
-    turn = _TURNS.get(orientation(image))
+    turn = TURNS.get(orientation(image))
     # decoding is outside the lock of quiet, so that threads decode side by side, but for large TIFFs, of which
     # Pillow warns once more
     warns = image.format == "TIFF" and 2 * image.width * image.height > MAX_PIXELS
@@ -255,10 +271,10 @@ def _band_as_rgb(band: Image.Image, name: str) -> np.ndarray:
     if band.mode.startswith("I"):
         grey = np.asarray(band)
         if band.mode == "I" and (grey.min() < 0 or grey.max() > 65535):
-            raise PictureError(f"{name}: its grey values exceed 16 bits; expected 0..65535; convert it")
+            raise PictureFormatError(f"{name}: its grey values exceed 16 bits; expected 0..65535; convert it")
         return _FROM_16_BITS[grey][..., None]
     if band.mode == "F":
-        raise PictureError(f"{name}: holds floating-point values; expected 8 or 16 bits; convert it")
+        raise PictureFormatError(f"{name}: holds floating-point values; expected 8 or 16 bits; convert it")
     if band.mode == "La":  # Pillow knows no shorter way
         band = band.convert("LA")
     band.info.pop("transparency", None)  # Pillow warns when it converts around a transparent colour
@@ -273,10 +289,11 @@ def _check_length(stream: BinaryIO, name: str, max_bytes: int) -> None:
             f"{name}: is a pipe or a device; expected a file; save the picture first"
         ) from None
     if num_bytes == 0:
-        raise PictureError(f"{name}: is empty (0 bytes); copy or export it again")
+        raise PictureError(f"{name}: is empty (0 bytes); copy or export it again", "empty-file")
     if num_bytes > max_bytes:
-        raise PictureError(
-            f"{name}: has {num_bytes:,} bytes; at most {max_bytes:,} are read; reduce it or cut it into tiles"
+        raise PictureTooLargeError(
+            f"{name}: has {num_bytes:,} bytes; at most {max_bytes:,} are read; reduce it or cut it into tiles",
+            "too-large",
         )
 
 
@@ -298,23 +315,23 @@ def _check_tiff(image: TiffImagePlugin.TiffImageFile, name: str) -> None:
         rare = f"its white is {0 if photometric == 0 else 4095} in {bits} bits"
     else:
         return
-    raise PictureError(f"{name}: is a TIFF of a kind that is not read ({rare}); convert it to PNG")
+    raise PictureFormatError(f"{name}: is a TIFF of a kind that is not read ({rare}); convert it to PNG")
 
 
-def _what_is_wrong(stream: BinaryIO) -> str:
+def _unreadable(stream: BinaryIO, name: str) -> PictureError:
     """Why a file's header could not be read, by its first bytes."""
     stream.seek(0)
     start = stream.read(32)
     for offset, mark, kind in _STARTS:
         if start[offset:].startswith(mark):
-            return (
-                f"is a {kind} file that cannot be read: damaged, cut short or of a rare kind; copy it again, "
-                "or convert it to PNG"
+            return PictureError(
+                f"{name}: is a {kind} file that cannot be read: damaged, cut short or of a rare kind; copy it "
+                "again, or convert it to PNG"
             )
     for offset, mark, kind in _OTHER_STARTS:
         if start[offset:].startswith(mark):
-            return f"is {kind}; expected {EXPECTED}; convert or replace it"
-    return f"is not a picture; expected {EXPECTED}; convert or remove it"
+            return PictureFormatError(f"{name}: is {kind}; expected {EXPECTED}; convert or replace it")
+    return PictureError(f"{name}: is not a picture; expected {EXPECTED}; convert or remove it")
 
 
 def _too_many_pixels(name: str, size: str, max_pixels: int) -> str:

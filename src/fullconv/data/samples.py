@@ -1,15 +1,15 @@
 """A sample: a picture and its mask, and what else belongs to it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
 from fullconv.data.extra import ExtraFormat, read_extra
 from fullconv.data.masks import Shades, read_mask
 from fullconv.data.pictures import read_picture
-from fullconv.errors import DataError
+from fullconv.data.sources import MaskFile, PictureFile
+from fullconv.errors import DataError, InputError, Report, fail
 from fullconv.labels import Head, LabelSet
 
 
@@ -19,8 +19,8 @@ class Sample:
 
     Attributes:
         name: unique within a split.
-        picture: the picture file.
-        mask: the mask file that belongs to it.
+        picture: the picture file, of its own or packed in another.
+        mask: the mask file that belongs to it, or what draws the mask.
         extra: the file of its extra channels, such as depth.
         head_masks: the mask files of the data set's further heads, in their order.
         shades: the mask is a grey picture; None: it holds ids or class colours.
@@ -28,10 +28,10 @@ class Sample:
     """
 
     name: str
-    picture: Path
-    mask: Path
-    extra: Path | None = None
-    head_masks: tuple[Path, ...] = ()
+    picture: PictureFile
+    mask: MaskFile
+    extra: PictureFile | None = None
+    head_masks: tuple[MaskFile, ...] = ()
     shades: Shades | None = None
     extra_format: ExtraFormat | None = None
 
@@ -47,13 +47,8 @@ def read_sample(sample: Sample, labels: LabelSet) -> tuple[np.ndarray, np.ndarra
         PictureError: one of the files cannot be read.
         DataError: a file has another size than the picture, or holds what is not expected in it.
     """
-    picture, label_map = read_picture(sample.picture), read_mask(sample.mask, labels, sample.shades)
-    _same_size(sample.mask, label_map, sample.picture, picture, "the mask was drawn")
-    if sample.extra is None:
-        return picture, label_map
-    extra = read_extra(sample.extra, sample.extra_format or ExtraFormat())
-    _same_size(sample.extra, extra, sample.picture, picture, "its channels were saved")
-    return np.concatenate([picture, extra], axis=2), label_map
+    parts = read_parts(sample, labels)
+    return _with_extra(parts), _whole(parts.label_maps[0])
 
 
 def read_heads(sample: Sample, labels: LabelSet, heads: Sequence[Head]) -> tuple[np.ndarray, np.ndarray]:
@@ -76,22 +71,92 @@ def read_heads(sample: Sample, labels: LabelSet, heads: Sequence[Head]) -> tuple
             f"{sample.picture}: has masks of {len(sample.head_masks)} further heads; expected {len(heads)} "
             f"({', '.join(head.name for head in heads) or 'none'}); give both the same heads in dataset.yaml"
         )
-    picture, label_map = read_sample(sample, labels)
-    label_maps = [label_map]
-    for head, path in zip(heads, sample.head_masks, strict=True):
-        label_maps.append(read_mask(path, head.labels))
-        _same_size(path, label_maps[-1], sample.picture, picture, "the mask was drawn")
-    return picture, np.stack(label_maps)
+    parts = read_parts(sample, labels, heads)
+    return _with_extra(parts), np.stack([_whole(label_map) for label_map in parts.label_maps])
 
 
-def _same_size(path: Path, pixels: np.ndarray, picture_path: Path, picture: np.ndarray, how: str) -> None:
+@dataclass(frozen=True)
+class Parts:
+    """What could be read of a sample; None stands for what could not.
+
+    Attributes:
+        picture: (H, W, 3) uint8 RGB.
+        label_maps: (H, W) uint8 each, of the first labelling and of each further head.
+        extra: (H, W, m) uint8; None too where the sample has none.
+    """
+
+    picture: np.ndarray | None
+    label_maps: tuple[np.ndarray | None, ...]
+    extra: np.ndarray | None = None
+
+
+def read_parts(sample: Sample, labels: LabelSet, heads: Sequence[Head] = (), report: Report = fail) -> Parts:
+    """Reads each file of a sample for itself, and compares their sizes.
+
+    Args:
+        sample: with a mask for each of `heads`, unless none are wanted.
+        labels: the classes of `sample.mask`.
+        heads: the further heads.
+        report: called with each fault, in the order in which `read_heads` looks for them.
+
+    Returns:
+        All that could be read; what has another size than the picture too.
+    """
+
+    def attempt(read: Callable[[], np.ndarray]) -> np.ndarray | None:
+        try:
+            return read()
+        except InputError as error:
+            report(error)
+        return None
+
+    picture = attempt(lambda: read_picture(sample.picture))
+
+    def fits(path: MaskFile, pixels: np.ndarray | None, how: str) -> None:
+        if (
+            picture is not None
+            and pixels is not None
+            and (fault := _sizes(sample, picture, path, pixels, how))
+        ):
+            report(fault)
+
+    label_maps = [attempt(lambda: read_mask(sample.mask, labels, sample.shades))]
+    fits(sample.mask, label_maps[0], "the mask was drawn")
+    extra, form = None, sample.extra_format or ExtraFormat()
+    if (path := sample.extra) is not None:
+        extra = attempt(lambda: read_extra(path, form))
+        fits(path, extra, "its channels were saved")
+    for head, mask in zip(heads, sample.head_masks, strict=False):  # no heads: none are read
+        label_maps.append(attempt(lambda mask=mask, head=head: read_mask(mask, head.labels)))
+        fits(mask, label_maps[-1], "the mask was drawn")
+    return Parts(picture, tuple(label_maps), extra)
+
+
+def _whole(array: np.ndarray | None) -> np.ndarray:
+    assert array is not None, "whoever lets faults pass must look at the parts"
+    return array
+
+
+def _with_extra(parts: Parts) -> np.ndarray:
+    picture = _whole(parts.picture)
+    return picture if parts.extra is None else np.concatenate([picture, parts.extra], axis=2)
+
+
+def _sizes(
+    sample: Sample, picture: np.ndarray, path: MaskFile, pixels: np.ndarray, how: str
+) -> DataError | None:
+    """What is wrong with the size of a file that belongs to the picture, if anything is."""
     (height, width), (own_height, own_width) = picture.shape[:2], pixels.shape[:2]
     if (own_height, own_width) == (height, width):
-        return
+        return None
     sizes = f"{own_height} x {own_width} (height x width), its picture {height} x {width}"
     if (own_height, own_width) == (width, height):
-        raise DataError(
+        return DataError(
             f"{path}: is {sizes}: swapped, as when {how} without the picture's EXIF orientation; rotate "
-            f"{'the mask' if 'mask' in how else 'it'} or remove the orientation tag of {picture_path}"
+            f"{'the mask' if 'mask' in how else 'it'} or remove the orientation tag of {sample.picture}",
+            "mask-turned" if "mask" in how else "extra-size",
         )
-    raise DataError(f"{path}: is {sizes}; expected equal sizes; export it at the size of {picture_path}")
+    return DataError(
+        f"{path}: is {sizes}; expected equal sizes; export it at the size of {sample.picture}",
+        "mask-size" if "mask" in how else "extra-size",
+    )

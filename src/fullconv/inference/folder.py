@@ -99,24 +99,45 @@ def predict_files(
     Raises:
         StorageError: the disk is full or may not be written.
     """
-    out.mkdir(parents=True, exist_ok=True)
     number, count = shard
     jobs = jobs_of(sources, extra)[number - 1 :: count]
     identity = None if model_id is None else {"model": model_id, "kinds": sorted(kinds), **options(segmenter)}
     task = Task(segmenter, out, frozenset(kinds), batch_size, identity, progress)
+    yield from journaled(jobs, out, task.kinds, shard, identity, lambda kind, some: LABEL[kind](task, some))
+
+
+def journaled(
+    jobs: Sequence[Job],
+    out: Path,
+    kinds: frozenset[str],
+    shard: tuple[int, int],
+    identity: dict[str, Any] | None,
+    label: Callable[[str, Iterable[Job]], Iterator[Record]],
+) -> Iterator[Record]:
+    """The records of jobs: of those that an earlier run has done, its own; those of the others are written as they come.
+
+    Args:
+        jobs: of this shard.
+        out: the folder to write into; made where it is missing.
+        kinds, shard: see `predict_files`.
+        identity: what tells this run's results from those of others; see `Journal`.
+        label: does jobs of one kind ("picture", "raster" or "video").
+    """
+    out.mkdir(parents=True, exist_ok=True)
     if "json" not in kinds:
         for kind, some in groupby(jobs, kind_of):
-            yield from LABEL[kind](task, some)
+            yield from label(kind, some)
         return
+    number, count = shard
     suffix = "" if count == 1 else f"-{number}-of-{count}"
-    with Journal(out, jobs, identity, lambda job: expected_files(job, task.kinds), suffix) as journal:
+    with Journal(out, jobs, identity, lambda job: expected_files(job, kinds), suffix) as journal:
         for kind, some in groupby(
             jobs, lambda job: "" if str(job.source) in journal.earlier else kind_of(job)
         ):
             if not kind:
                 yield from ({**journal.earlier[str(job.source)], "skipped": True} for job in some)
                 continue
-            for record in LABEL[kind](task, some):
+            for record in label(kind, some):
                 journal.append(record)
                 yield record
 

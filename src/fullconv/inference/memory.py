@@ -2,6 +2,7 @@
 
 import math
 import os
+from pathlib import Path
 
 import torch
 from torch import nn
@@ -28,15 +29,30 @@ def bytes_per_pixel(model: nn.Module, channels: int = 3) -> float:
 
 
 def available_memory(device: torch.device) -> int:
-    """Free bytes on a GPU, or of the machine as far as it tells."""
+    """Free bytes on a GPU, or of the machine and the container as far as they tell."""
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0]
     try:
         with open("/proc/meminfo") as lines:
             fields = dict(line.split(":", 1) for line in lines)
-        return int(fields["MemAvailable"].split()[0]) * 1024
+        return min(int(fields["MemAvailable"].split()[0]) * 1024, left_of_group())
     except (OSError, KeyError):
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
+
+
+def left_of_group(own: Path = Path("/proc/self/cgroup"), root: Path = Path("/sys/fs/cgroup")) -> int:
+    """Bytes that a container or a service may still take, by the limit of its own group; without one, more than there are.
+
+    Source: docs.kernel.org, "Control Group v2", memory.max, memory.current, memory.stat.
+    """
+    try:
+        (path,) = (line[3:].strip("/\n") for line in own.read_text().splitlines() if line.startswith("0::"))
+        group = root / path
+        limit, used = int((group / "memory.max").read_text()), int((group / "memory.current").read_text())
+        stat = dict(line.split() for line in (group / "memory.stat").read_text().splitlines())
+        return max(0, limit - used + int(stat["inactive_file"]))
+    except (OSError, ValueError, KeyError):  # no such system, or no limit: "max"
+        return 1 << 62
 
 
 def fits_whole(num_pixels: int, per_pixel: float, device: torch.device) -> bool:

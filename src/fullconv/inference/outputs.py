@@ -165,14 +165,14 @@ FILES: dict[str, tuple[str, str, Callable[[Answer, Path], None]]] = {
 """Kind -> folder, ending, and what writes the file. The folders of a further head end in its name."""
 
 
-def write_answer(answer: Answer, task: Task, name: str, suffix: str = "") -> Record:
+def write_answer(answer: Answer, out: Path, kinds: frozenset[str], name: str, suffix: str = "") -> Record:
     """Writes the files of a picture, and gives the part of its record that tells of the label map."""
-    for kind, file in files_of(name, task.kinds, suffix).items():
-        FILES[kind][2](answer, task.out / file)
+    for kind, file in files_of(name, kinds, suffix).items():
+        FILES[kind][2](answer, out / file)
     height, width = answer.label_map.shape
     record: Record = {"height": height, "width": width, "classes": answer.labels.shares(count(answer))}
     for head, part in answer.heads.items():
-        told = write_answer(part, task, name, f"{suffix}_{head}")
+        told = write_answer(part, out, kinds, name, f"{suffix}_{head}")
         record.setdefault("heads", {})[head] = {"classes": told["classes"]}
     return record
 

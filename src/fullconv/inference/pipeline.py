@@ -152,6 +152,6 @@ def write(task: Task, item: Labelled | Failed) -> Record:
     source = {"source": str(item.job.source)}
     if isinstance(item, Failed):
         return {**source, "error": item.error}
-    told = write_answer(item.answer, task, item.job.name)
+    told = write_answer(item.answer, task.out, task.kinds, item.job.name)
     files = files_of(item.job.name, task.kinds)
     return {**source, **files, **told, "seconds": round(item.seconds, 4)}

@@ -63,7 +63,7 @@ def _render(run: Path, log: Log, config: dict[str, Any]) -> str:
     calibration = best["val"].get("calibration") if best else None
     if calibration and calibration["ece"] is None:  # not a pixel had a truth
         calibration = None
-    return _environment().get_template("report.html.j2").render(
+    return page_environment().get_template("report.html.j2").render(
         name=run.resolve().name,
         folder=shlex.quote(str(run)),
         start=start,
@@ -92,7 +92,8 @@ def _render(run: Path, log: Log, config: dict[str, Any]) -> str:
     )  # fmt: skip
 
 
-def _environment() -> jinja2.Environment:
+def page_environment() -> jinja2.Environment:
+    """Templates of pages, and how they show numbers."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
         autoescape=True,

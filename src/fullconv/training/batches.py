@@ -4,8 +4,10 @@ from collections.abc import Iterator
 
 from torch import Tensor
 
+from fullconv.data.cache import open_cache
 from fullconv.data.loading import TrainingSet, training_loader
 from fullconv.data.transforms import TrainTransform
+from fullconv.training.order import order_of
 from fullconv.training.run import Run
 
 
@@ -20,7 +22,9 @@ def batches(run: Run, start: int, stop: int) -> Iterator[tuple[Tensor, Tensor, T
         crop_hw=config.crop or (0, 0), scale=config.scale, flip=config.flip,
         brightness=config.jitter, contrast=config.jitter, saturation=config.jitter, hue=config.jitter / 10,
     )  # fmt: skip
-    dataset = TrainingSet(run.train_samples, run.dataset.labels, transform, config.seed, run.dataset.heads)
+    samples, labels, heads = run.train_samples, run.dataset.labels, run.dataset.heads
+    cache = open_cache(config.cache, samples, labels, heads) if config.cache else None
+    dataset = TrainingSet(samples, labels, transform, config.seed, heads, cache)
     return training_loader(
         dataset,
         config.batch_size,
@@ -30,4 +34,5 @@ def batches(run: Run, start: int, stop: int) -> Iterator[tuple[Tensor, Tensor, T
         run.world.rank,
         run.world.size,
         pinned=run.device.type == "cuda",
+        order=order_of(config, len(run.train_samples)),
     )

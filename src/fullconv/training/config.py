@@ -13,7 +13,7 @@ from fullconv.models.build import MODELS
 from fullconv.models.fcn import FcnOptions
 
 NOT_RECIPE = (
-    "data", "out", "device", "workers", "log_every", "keep_epochs", "save_minutes", "licence", "limits",
+    "data", "out", "cache", "device", "workers", "log_every", "keep_epochs", "save_minutes", "licence", "limits",
     "epochs", "model", "backbone", "fusion",
 )  # fmt: skip
 """Options that say where things are or how they are told, and what a bundle says beside the recipe."""
@@ -48,6 +48,9 @@ class TrainConfig(FcnOptions):
     crop: tuple[int, int] | None = None
     min_size: tuple[int, int] | None = None
     patches: int | None = Field(default=None, ge=1)
+    order: Literal["auto", "full", "windowed"] = "auto"
+    window: int = Field(default=65536, ge=1)
+    lanes: int = Field(default=1, ge=1)
     scale: tuple[float, float] = (0.5, 2.0)
     flip: float = Field(default=0.5, ge=0, le=1)
     jitter: float = Field(default=0.3, ge=0, le=1)
@@ -79,6 +82,7 @@ class TrainConfig(FcnOptions):
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     sharding: Literal["none", "full"] = "none"
     workers: int = Field(default=2, ge=0)
+    cache: Path | None = None
     log_every: int = Field(default=10, ge=1)
 
     licence: str | None = None

@@ -1,7 +1,6 @@
 """What the numbers of a run depend on besides its configuration: with other facts it cannot go on to the same bits."""
 
 import hashlib
-import os
 import platform
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,6 +8,8 @@ from pathlib import Path
 import torch
 
 from fullconv.data.samples import Sample
+from fullconv.data.shards.samples import ShardSamples
+from fullconv.data.sources import MaskFile, signature
 from fullconv.errors import ConfigError
 
 REMEDIES = {
@@ -38,13 +39,20 @@ def facts_of(samples: Sequence[Sample], device: torch.device, processes: int) ->
 
 
 def digest_of(samples: Sequence[Sample]) -> str:
-    """Of the samples' names, the names of their files, and how large these are; times and folders are left out."""
+    """Of the samples' names, the names of their files, and how large these are; times and folders are left out.
+
+    Of shards, it is their names and how many samples and bytes they have.
+    """
     digest = hashlib.sha256()
+    if isinstance(samples, ShardSamples):
+        for shard in samples.shards:
+            digest.update(f"{shard.path.name} {shard.num_bytes} {shard.num_samples}\n".encode())
+        return digest.hexdigest()[:16]
     for sample in samples:
-        files: list[Path] = [sample.picture, sample.mask, *sample.head_masks]
+        files: list[MaskFile] = [sample.picture, sample.mask, *sample.head_masks]
         if sample.extra is not None:
             files.append(sample.extra)
-        told = [sample.name, *(f"{file.name} {os.stat(file).st_size}" for file in files)]
+        told = [sample.name, *map(signature, files)]
         digest.update("\n".join(told).encode("utf-8", "surrogateescape") + b"\0")
     return digest.hexdigest()[:16]
 

@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -13,8 +13,8 @@ import torch
 from torch import nn
 
 from fullconv.bundle import Architecture
-from fullconv.data.check import DataSummary, check_samples
-from fullconv.data.dataset import Dataset, open_dataset
+from fullconv.data.check import DataSummary
+from fullconv.data.dataset import Dataset
 from fullconv.data.loading import steps_per_epoch
 from fullconv.data.samples import Sample
 from fullconv.devices import Precision, keep_freed_memory, pick_precision
@@ -26,12 +26,14 @@ from fullconv.preprocessing import Preprocessing
 from fullconv.storage import clean, write_text_atomically
 from fullconv.training.auxiliary import WithAuxiliary
 from fullconv.training.average import WeightAverage
+from fullconv.training.checked import checked_data
 from fullconv.training.config import TrainConfig, config_text
 from fullconv.training.environment import environment_of
 from fullconv.training.facts import check_facts, facts_of
 from fullconv.training.initial import Start, build_network
 from fullconv.training.lock import lock
 from fullconv.training.optimizer import build_optimizer
+from fullconv.training.order import picked_order
 from fullconv.training.runlog import Event, append
 from fullconv.training.sharded_state import SHARDS, load_shards, newest, save_shards
 from fullconv.training.sharding import gathered, shard
@@ -153,11 +155,11 @@ class Run:
         return self.config.epochs * self.steps_per_epoch
 
     @cached_property
-    def train_samples(self) -> tuple[Sample, ...]:
+    def train_samples(self) -> Sequence[Sample]:
         return self.dataset.split(self.config.train_split)
 
     @cached_property
-    def val_samples(self) -> tuple[Sample, ...]:
+    def val_samples(self) -> Sequence[Sample]:
         return self.dataset.split(self.config.val_split)
 
 
@@ -181,7 +183,7 @@ def open_run(
     if resume:
         take_folder(config, resume, world, held)
     dataset, summary = yield from checked_data(config)
-    config = completed(config, summary, world.device)
+    config = completed(config, summary, world.device, dataset.split(config.train_split))
     config, architecture, start = started(config, dataset, resume)
     for warning in start.warnings:
         yield {"kind": "warning", "message": warning}
@@ -261,31 +263,6 @@ def started(config: TrainConfig, dataset: Dataset, resume: bool) -> tuple[TrainC
     return config.model_copy(update=found), architecture, start
 
 
-def checked_data(config: TrainConfig) -> Generator[Event, None, tuple[Dataset, DataSummary]]:
-    """The data set, and what the check of its training samples counted.
-
-    Yields:
-        A "check" record and "warning" records.
-    """
-    dataset = open_dataset(config.data)
-    if config.min_size is not None:
-        dataset = dataset.at_least(config.min_size)
-    train_samples, val_samples = dataset.split(config.train_split), dataset.split(config.val_split)
-    yield {"kind": "check", "samples": len(train_samples) + len(val_samples)}
-    summary = check_samples(train_samples, dataset.labels, heads=dataset.heads)
-    further = check_samples(val_samples, dataset.labels, heads=dataset.heads)
-    known = len({sample.picture for sample in train_samples} & {sample.picture for sample in val_samples})
-    for warning in (*summary.warnings, *further.warnings):
-        yield {"kind": "warning", "message": warning}
-    if known:
-        yield {
-            "kind": "warning",
-            "message": f"{known} of {len(val_samples)} {config.val_split} pictures are in {config.train_split} too: the figures "
-            "will say how well they are remembered, not how well others are labelled",
-        }
-    return dataset, summary
-
-
 def take_folder(config: TrainConfig, resume: bool, world: World, held: ExitStack) -> None:
     """Makes the run folder this run's own, and clears it of what killed writers left."""
     if world.leads:
@@ -343,13 +320,16 @@ def check_start(config: TrainConfig, resume: bool, world: World) -> None:
         raise ConfigError("patches are learnt from in one process; start fullconv without torchrun")
 
 
-def completed(config: TrainConfig, summary: DataSummary, device: torch.device) -> TrainConfig:
+def completed(
+    config: TrainConfig, summary: DataSummary, device: torch.device, samples: Sequence[Sample]
+) -> TrainConfig:
     """The configuration with everything that was "auto" chosen."""
     height, width = summary.median_hw
     return config.model_copy(
         update={
             "crop": config.crop or (min(480, height), min(480, width)),
             "precision": pick_precision(config.precision, device),
+            "order": picked_order(config, samples),
         }
     )
 

@@ -1,0 +1,216 @@
+"""fullconv serve"""
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from fullconv.serving.settings import Settings
+
+TOKEN = "FULLCONV_TOKEN"
+
+
+@click.command()
+@click.argument("model")
+@click.option(
+    "--host",
+    default="127.0.0.1",
+    show_default=True,
+    help="Address to listen at; 0.0.0.0: all of the machine's.",
+)
+@click.option(
+    "--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="0: any that is free."
+)
+@click.option(
+    "--name",
+    default=None,
+    help="Of the model, in addresses of the Open Inference Protocol; default: its folder's.",
+)
+@click.option(
+    "--queue",
+    type=click.IntRange(min=0),
+    default=32,
+    show_default=True,
+    help="Requests that may wait; more are refused with 503 and Retry-After.",
+)
+@click.option(
+    "--timeout",
+    type=click.FloatRange(min=0, min_open=True),
+    default=60.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="A request is answered within it, or refused with 504.",
+)
+@click.option(
+    "--max-mb",
+    type=click.FloatRange(min=0, min_open=True),
+    default=32.0,
+    show_default=True,
+    help="Of a picture's file.",
+)
+@click.option(
+    "--max-pixels",
+    type=click.IntRange(min=1),
+    default=50_000_000,
+    show_default=True,
+    help="Of a picture; checked before it is decoded.",
+)
+@click.option(
+    "--token-file",
+    type=click.Path(path_type=Path),
+    default=None,
+    help=f"Holds the token that requests must bear; or set {TOKEN}.",
+)
+@click.option(
+    "--no-token",
+    is_flag=True,
+    help="Let everyone on the network use the service; without a token only --host 127.0.0.1 is served otherwise.",
+)
+@click.option(
+    "--engine",
+    type=click.Choice(["auto", "torch", "openvino", "onnxruntime"]),
+    default="auto",
+    show_default=True,
+    help="What runs the network.",
+)
+@click.option("--device", default="auto", show_default=True)
+@click.option(
+    "--precision", type=click.Choice(["auto", "fp32", "bf16", "int8"]), default="auto", show_default=True
+)
+@click.option(
+    "--threads",
+    type=click.IntRange(min=1),
+    default=None,
+    help="Of the network, on a CPU; default: a core each.",
+)
+@click.option(
+    "--log",
+    type=click.Choice(["auto", "json", "text"]),
+    default="auto",
+    show_default=True,
+    help="A line for each request, on stderr; auto: text on a terminal, JSON elsewhere.",
+)
+def serve(
+    model: str,
+    host: str,
+    port: int,
+    name: str | None,
+    queue: int,
+    timeout: float,
+    max_mb: float,
+    max_pixels: int,
+    token_file: Path | None,
+    no_token: bool,
+    engine: str,
+    device: str,
+    precision: str,
+    threads: int | None,
+    log: str,
+) -> None:
+    """Serve MODEL over HTTP: a page for people, an interface for programs.
+
+    Prints the address. The service answers at once; it is ready once /v2/health/ready says so. SIGTERM and Ctrl-C let the
+    requests under way finish.
+
+    \b
+    fullconv serve camvid
+    curl -F image=@photo.jpg 'http://127.0.0.1:8000/v1/predict?output=mask' -o mask.png
+    """
+    import sys
+
+    from fullconv.serving.settings import LOOPBACK, Settings
+
+    token, is_local = read_token(token_file), host in LOOPBACK
+    if token is None and not (is_local or no_token):
+        raise click.UsageError(
+            f"at --host {host} the whole network may use the service; give it a --token-file, or set {TOKEN}, or say "
+            "--no-token"
+        )
+    settings = Settings(
+        name=name or Path(model).resolve().name,
+        queue=queue,
+        timeout=timeout,
+        max_bytes=int(max_mb * 2**20),
+        max_pixels=max_pixels,
+        token=token,
+        hosts=LOOPBACK if is_local and token is None else frozenset(),
+    )
+    form = log if log != "auto" else "text" if sys.stderr.isatty() else "json"
+    run(model, host, port, settings, (device, precision, engine), threads, form)
+
+
+def run(
+    model: str,
+    host: str,
+    port: int,
+    settings: "Settings",
+    options: tuple[str, str, str],
+    threads: int | None,
+    log: str,
+) -> None:
+    """Serves until it is stopped; `options` are device, precision and engine."""
+    from fullconv.bundle import find_bundle
+
+    folder = find_bundle(model)
+    check_packages()
+
+    import torch
+
+    from fullconv.cli.console import say
+    from fullconv.inference.segmenter import load
+    from fullconv.serving import connections
+    from fullconv.serving.app import create_app
+    from fullconv.serving.logs import set_up_logging
+
+    if threads is not None:
+        torch.set_num_threads(threads)
+    device, precision, engine = options
+    app = create_app(lambda: load(folder, device, precision, engine=engine), settings)
+    listener = connections.listen(host, port)
+    set_up_logging(log)
+    shown = f"[{host}]" if ":" in host else host
+    print(f"http://{shown}:{listener.getsockname()[1]}", flush=True)
+    try:
+        connections.serve(app, listener)
+    except KeyboardInterrupt:
+        say("interrupted")
+        os._exit(130)  # a network that is still at work would hold up the exit
+
+
+def check_packages() -> None:
+    """
+    Raises:
+        ConfigError: the packages of the service are not installed.
+    """
+    import importlib.util
+
+    from fullconv.errors import ConfigError
+
+    for name in ("fastapi", "uvicorn", "prometheus_client", "python_multipart"):
+        if importlib.util.find_spec(name) is None:
+            raise ConfigError(f"the service needs {name}; run: pip install 'fullconv[serve]'")
+
+
+def read_token(file: Path | None) -> str | None:
+    """The token of a file, or of the environment; None: there is none.
+
+    Raises:
+        ConfigError: it cannot be read, or no header can bear it.
+    """
+    from fullconv.errors import ConfigError
+
+    where = TOKEN if file is None else str(file)
+    if file is None:
+        token = os.environ.get(TOKEN)
+        if token is None:
+            return None
+    else:
+        try:
+            token = file.read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigError(f"{file}: the token cannot be read ({error}); check the file") from None
+    if not token or not (token.isascii() and token.isprintable()) or " " in token:
+        raise ConfigError(f"{where}: expected a token of ASCII letters, digits and signs, without spaces")
+    return token

@@ -1,0 +1,1 @@
+"""Faults to plant into the sample scenes, for trying the data doctor: `planting.FAULTS` has them all."""

@@ -1,0 +1,39 @@
+// Files for the user to keep: mask, overlay, figures.
+
+import { shares } from "./legend.js";
+import { encodeLabels } from "./png.js";
+
+const stem = (name) => name.replace(/\.[^.]*$/, "");
+
+function give(blob, name) {
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(blob);
+  link.download = name;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
+}
+
+export const maskOf = (item, colors) => encodeLabels(item.maps.labels, item.width, item.height, colors);
+
+export const giveMask = async (item, colors) => give(await maskOf(item, colors), `${stem(item.name)}.png`);
+
+// The picture under its classes, at its own size.
+export async function giveOverlay(item, colors, hidden, opacity) {
+  const { width, height } = item;
+  const layer = new OffscreenCanvas(width, height);
+  const image = new ImageData(width, height);
+  item.maps.labels.forEach((label, index) => image.data.set([...(colors[label] ?? [224, 224, 192]), hidden.has(label) ? 0 : 255], 4 * index));
+  layer.getContext("2d").putImageData(image, 0, 0);
+  const canvas = new OffscreenCanvas(width, height);
+  const context = canvas.getContext("2d");
+  context.drawImage(item.bitmap, 0, 0);
+  context.globalAlpha = opacity;
+  context.drawImage(layer, 0, 0);
+  give(await canvas.convertToBlob({ type: "image/jpeg", quality: 0.92 }), `${stem(item.name)}_overlay.jpg`);
+}
+
+export function giveJson(item, model) {
+  const classes = Object.fromEntries(shares(item.maps, model.classes).map((row) => [row.name, row.share]));
+  const content = { source: item.name, model: model.name, width: item.width, height: item.height, corrected: Boolean(item.edited), classes };
+  give(new Blob([JSON.stringify(content, null, 1)], { type: "application/json" }), `${stem(item.name)}.json`);
+}

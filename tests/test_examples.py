@@ -33,7 +33,7 @@ def exported(tmp_path_factory):
 
     folder = tmp_path_factory.mktemp("examples")
     torch.manual_seed(0)
-    architecture = Architecture(model="fcn32s", backbone="test_resnet", num_classes=3)
+    architecture = Architecture(model="patchwise", backbone="none", num_classes=3)
     labels = LabelSet(("sky", "wall", "road"), ((10, 20, 30), (200, 0, 0), (0, 90, 250)))
     state = architecture.build().state_dict()
     save_bundle(folder / "bundle", state, architecture, labels, Preprocessing(), {}, {})

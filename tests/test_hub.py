@@ -133,11 +133,12 @@ FETCH = """
 import sys
 from fullconv import hub
 from fullconv.errors import FullconvError
-try:
-    folder = hub.fetch({address!r}, ("model.json", "model.safetensors"))
-    print(sorted(file.name for file in folder.iterdir()), (folder / "model.json").read_text())
-except FullconvError as error:
-    print(type(error).__name__, error)
+for address in {addresses!r}:
+    try:
+        folder = hub.fetch(address, ("model.json", "model.safetensors"))
+        print(sorted(file.name for file in folder.iterdir()), (folder / "model.json").read_text())
+    except FullconvError as error:
+        print(type(error).__name__, error)
 assert "torch" not in sys.modules
 """
 
@@ -145,7 +146,7 @@ assert "torch" not in sys.modules
 def test_only_a_bundles_files_are_fetched_and_then_load_offline(server, tmp_path):
     files = {"model.json": b"{}", "model.safetensors": b"weights", "evil.py": b"raise SystemExit"}
     server.repositories["owner/name"] = (COMMIT, files)
-    code = FETCH.format(address="hf:owner/name")
+    code = FETCH.format(addresses=["hf:owner/name"])
     first = run(code, tmp_path, server)
     assert first.stdout == "['model.json', 'model.safetensors'] {}\n", first.stderr
     assert not [line for line in server.asked if "evil" in line]
@@ -153,24 +154,21 @@ def test_only_a_bundles_files_are_fetched_and_then_load_offline(server, tmp_path
     assert [line for line in server.asked if line.startswith("GET")][-1].endswith(
         f"{COMMIT}/model.safetensors"
     )
-    assert run(code, tmp_path, None, HF_HUB_OFFLINE="1").stdout == first.stdout
-    pinned = run(FETCH.format(address=f"hf:owner/name@{COMMIT}"), tmp_path, None, HF_HUB_OFFLINE="1")
-    assert pinned.stdout == first.stdout
+    addresses = ["hf:owner/name", f"hf:owner/name@{COMMIT}", "hf:owner/none"]
+    offline = run(FETCH.format(addresses=addresses), tmp_path, None, HF_HUB_OFFLINE="1")
+    assert offline.stdout.startswith(2 * first.stdout), offline.stderr
+    assert "\nBundleError no model.json from hf:owner/none (" in offline.stdout
 
 
 def test_what_cannot_be_had_is_said_in_one_line(server, tmp_path):
     server.repositories["owner/other"] = (COMMIT, {"config.json": b"{}"})
-    for address, reason in (
-        ("hf:owner/none", "no model.json from hf:owner/none ("),
-        ("hf:owner/other", "no model.json from hf:owner/other ("),
-        ("hf:owner/other@v9", "no model.json from hf:owner/other@v9 ("),
-    ):
-        said = run(FETCH.format(address=address), tmp_path, server)
-        assert said.stdout.startswith(f"BundleError {reason}"), said.stderr
-        assert said.stdout.count("\n") == 1
-        assert "HF_TOKEN" in said.stdout
-    offline = run(FETCH.format(address="hf:owner/name"), tmp_path, None, HF_HUB_OFFLINE="1")
-    assert offline.stdout.startswith("BundleError no model.json from hf:owner/name ("), offline.stderr
+    addresses = ["hf:owner/none", "hf:owner/other", "hf:owner/other@v9"]
+    said = run(FETCH.format(addresses=addresses), tmp_path, server)
+    lines = said.stdout.splitlines()
+    assert len(lines) == 3, said.stderr
+    for address, line in zip(addresses, lines, strict=True):
+        assert line.startswith(f"BundleError no model.json from {address} (")
+        assert "HF_TOKEN" in line
 
 
 PUSH = """

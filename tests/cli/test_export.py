@@ -33,7 +33,7 @@ def save(folder, labels: LabelSet, model: str = "fcn32s", backbone: str = "test_
 def test_onnx(capsys, tmp_path):
     import onnxruntime
 
-    model = save(tmp_path / "model", LabelSet.from_names(["a", "b"]))
+    model = save(tmp_path / "model", LabelSet.from_names(["a", "b"]), "patchwise", "none")
     code, out, err = call(capsys, "export", model, tmp_path / "m.onnx", "--labels", "--json")
     assert code == 0
     assert f"writing {tmp_path / 'm.onnx'}" in err
@@ -53,6 +53,7 @@ def test_onnx(capsys, tmp_path):
     assert f"written to {tmp_path / 'folder' / 'model.pt2'}; model.json beside it says how to use it" in err
 
 
+@pytest.mark.slow
 def test_int8_is_calibrated_here_or_taken_from_the_bundle(capsys, tmp_path, scenes):
     model = save(tmp_path / "model", open_dataset(scenes).labels)
     out = tmp_path / "i.xml"

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import torch
 from calling import call
-from PIL import Image
 
 import fullconv
 from fullconv.models import foreign
@@ -37,12 +36,6 @@ def test_weights_become_a_model(capsys, tmp_path, weights):
     with torch.inference_mode():
         want = network.eval()(segmenter.preprocessing.of_picture(picture))[0].argmax(0)
     np.testing.assert_array_equal(segmenter.predict(picture).label_map, want)
-
-    Image.fromarray(picture).save(tmp_path / "p.png")
-    args = ["predict", tmp_path / "m", tmp_path / "p.png", "--out", tmp_path / "out", "--save", "mask"]
-    assert call(capsys, *args)[0] == 0
-    with Image.open(tmp_path / "out" / "masks" / "p.png") as mask:
-        np.testing.assert_array_equal(np.asarray(mask), want)
 
 
 def test_what_is_refused(capsys, tmp_path, weights, monkeypatch):

@@ -12,6 +12,7 @@ from fullconv.export import check, exporting
 from fullconv.export.exporting import Request, export_model, in_bf16
 from fullconv.export.files import ExportManifest
 from fullconv.export.formats import ABOUT, run_onnx, run_openvino
+from fullconv.export.programs import program_of
 from fullconv.inference.engines.openvino_engine import compiled, core
 from fullconv.labels import Head, LabelSet
 from fullconv.models.fcn import FcnOptions
@@ -58,11 +59,19 @@ def check_sizes(model, runs, channels=3):
                 assert relative(run(pictures)[0], want) < 1e-5
 
 
+def runs_of(folder):
+    return [
+        run_onnx(folder / "onnx" / "model.onnx"),
+        run_openvino(folder / "x" / "y.xml"),
+        run_torch(folder / "z.pt2"),
+    ]
+
+
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory):
-    """A model with learned upsampling in every format."""
+    """A model in every format."""
     folder = tmp_path_factory.mktemp("exported")
-    bundle = bundle_of(small_fcn(options=LEARNED), 3)
+    bundle = bundle_of(Point(3).eval(), 3)
     disabled = logging.root.manager.disable
     export_model(bundle, folder / "onnx", Request("onnx", opset=18))
     export_model(bundle, folder / "x" / "y.xml", Request("openvino"))
@@ -72,12 +81,15 @@ def exported(tmp_path_factory):
 
 
 def test_every_format_at_every_size(exported):
-    runs = [
-        run_onnx(exported / "onnx" / "model.onnx"),
-        run_openvino(exported / "x" / "y.xml"),
-        run_torch(exported / "z.pt2"),
-    ]
-    check_sizes(small_fcn(options=LEARNED), runs)
+    check_sizes(Point(3).eval(), runs_of(exported))
+
+
+@pytest.mark.slow
+def test_learned_upsampling_in_every_format(tmp_path):
+    model = small_fcn(options=LEARNED)
+    for kind, name in (("onnx", "onnx/model.onnx"), ("openvino", "x/y.xml"), ("torch", "z.pt2")):
+        export_model(bundle_of(model, 3), tmp_path / name, Request(kind))
+    check_sizes(model, runs_of(tmp_path))
 
 
 @pytest.mark.parametrize(
@@ -99,7 +111,7 @@ def test_other_upsamplings(tmp_path, options):
 
 
 def test_labels_of_several_heads_and_more_than_a_byte_of_classes(tmp_path):
-    model = small_fcn(num_classes=303, channels=4)
+    model = Point(303, channels=4).eval()
     head = Head(
         "many", LabelSet(tuple(map(str, range(300))), tuple((i % 256, i // 256, 7) for i in range(300)))
     )
@@ -153,6 +165,7 @@ def test_other_networks(tmp_path, make, channels):
     check_sizes(model, [run_torch(tmp_path / "m.pt2"), run_onnx(tmp_path / "m.onnx")], channels)
 
 
+@pytest.mark.slow
 def test_bf16_says_what_bf16_says_here(tmp_path):
     bundle = bundle_of(small_fcn(), 3)
     manifest = export_model(bundle, tmp_path / "m.pt2", Request("torch", "bf16"), in_bf16(bundle, {"a": 1}))
@@ -191,7 +204,7 @@ def test_what_files_say_of_themselves(exported):
     notes = {entry.key: entry.value for entry in model.metadata_props}
     assert json.loads(notes["mean"]) == [0.5, 0.5, 0.5]
     assert json.loads(notes["classes"])[1] == {"name": "c1", "color": [128, 0, 0]}
-    assert (notes["stride"], notes["weights_sha256"]) == ("4", "0" * 64)
+    assert (notes["stride"], notes["weights_sha256"]) == ("1", "0" * 64)
     sizes = [dim.dim_param or dim.dim_value for dim in model.graph.input[0].type.tensor_type.shape.dim]
     assert (model.graph.input[0].name, sizes) == ("image", ["batch", 3, "height", "width"])
     for path in (b"site-packages", b"small_networks"):
@@ -273,6 +286,17 @@ def test_a_network_that_cannot_be_captured(tmp_path, bundle):
     ):
         export_model(bundle_of(Odd(), 3), tmp_path / "m.onnx", Request("onnx"))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_copy_of_a_traced_body_does_not_drop_out():
+    """Such a copy is in training mode, whatever the original was in."""
+    from torchvision.models.feature_extraction import create_feature_extractor
+
+    body = torch.nn.Sequential(torch.nn.Conv2d(3, 3, 1), torch.nn.Dropout(0.5))
+    traced = create_feature_extractor(body, {"1": "features"}).eval()
+    program = program_of(traced, [noise(2, 3, 8, 10)], "it")
+    pictures = noise(1, 3, 7, 5)
+    torch.testing.assert_close(program.module()(pictures)["features"], traced(pictures)["features"])
 
 
 def test_an_old_opset_is_refused(tmp_path):

@@ -69,7 +69,7 @@ def export(
     say(f"writing {target}")
     manifest = export_model(bundle, out, request, reduced)
     if as_json:
-        print_json({"file": str(target), **manifest.model_dump(mode="json")})
+        print_json({**manifest.model_dump(mode="json"), "file": str(target)})
         return
     print(checks_table(manifest))
     say(f"written to {target}; {target.with_suffix('.json').name} beside it says how to use it")

@@ -17,8 +17,8 @@ from fullconv.export.files import Check, ExportManifest, Value
 from fullconv.export.formats import Axes, Run, write_onnx, write_openvino, write_torch
 from fullconv.export.graph import IMAGE, Whole, logits_of, output_names
 from fullconv.export.int8 import whole_int8
+from fullconv.export.programs import as_onnx, program_of
 from fullconv.inference.engines.openvino_engine import OpenVinoConvolutions, core
-from fullconv.inference.engines.programs import onnx_of, program_of
 from fullconv.inference.engines.torch_engine import tape_of
 from fullconv.labels import head_sizes
 from fullconv.models.fcn import FCN, at_least
@@ -144,7 +144,7 @@ def written(
         return write_torch(program, json.dumps(about), file)
     if request.kind == "onnx":
         return write_onnx(program, inputs, outputs, what, request.opset, notes, file)
-    proto = onnx_of(program, inputs, outputs, what)
+    proto = as_onnx(program, inputs, outputs, what)
     return write_openvino(core().read_model(proto.SerializeToString()), notes, file)
 
 

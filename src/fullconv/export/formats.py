@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 from torch.export import ExportedProgram
 
+from fullconv.export.programs import as_onnx
 from fullconv.inference.engines.onnxruntime_engine import session
 from fullconv.inference.engines.openvino_engine import compiled, core
 from fullconv.inference.engines.packages import imported, quiet
-from fullconv.inference.engines.programs import onnx_of
 
 Run = Callable[[Tensor], list[Tensor]]
 """(N, C, H, W) float32 to the outputs, in order."""
@@ -33,7 +33,7 @@ def write_onnx(
     file: Path,
 ) -> Run:
     """An ONNX file with `notes` as its metadata, run by ONNX Runtime."""
-    model = onnx_of(program, inputs, outputs, what, opset)
+    model = as_onnx(program, inputs, outputs, what, opset)
     save_onnx(model, notes, file)
     return run_onnx(file)
 

@@ -6,9 +6,9 @@ from typing import Any
 import torch
 
 from fullconv.export.graph import IMAGE, Tail
+from fullconv.export.programs import as_onnx, program_of
 from fullconv.inference.engines.openvino_engine import core
 from fullconv.inference.engines.packages import imported
-from fullconv.inference.engines.programs import onnx_of, program_of
 from fullconv.models.fcn import FCN
 
 
@@ -38,7 +38,7 @@ def whole_int8(
         for stride in model.strides
     }
     seen = {"seen": ("batch", model.in_channels, "seen_height", "seen_width")}
-    proto = onnx_of(tail, inputs, {**seen, **outputs}, what)
+    proto = as_onnx(tail, inputs, {**seen, **outputs}, what)
     return joined(convolutions, core().read_model(proto.SerializeToString()))
 
 

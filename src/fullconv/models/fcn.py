@@ -178,5 +178,5 @@ def at_least(pictures: Tensor, smallest: int) -> Tensor:
         return pictures
     below, right = (torch.sym_max(0, smallest - side) for side in pictures.shape[2:])
     if torch.compiler.is_exporting() or below or right:  # an exported graph is for every size
-        return F.pad(pictures, (0, right, 0, below))
+        return F.pad(pictures, (0, right, 0, below))  # pyright: ignore[reportArgumentType]
     return pictures

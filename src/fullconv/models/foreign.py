@@ -130,7 +130,8 @@ def load(network: nn.Module, state: dict[str, Tensor], file: Path, name: str) ->
 
 def labels_in(meta: dict[str, Any], num_classes: int) -> LabelSet | None:
     """The classes that a file of MMSegmentation names, with their colours where these are all different."""
-    about = meta.get("dataset_meta") if isinstance(meta.get("dataset_meta"), dict) else meta
+    about = meta.get("dataset_meta")
+    about = about if isinstance(about, dict) else meta
     lowered = {str(key).lower(): value for key, value in about.items()}
     names, palette = lowered.get("classes"), lowered.get("palette")
     if not isinstance(names, list | tuple) or len(names) != num_classes:

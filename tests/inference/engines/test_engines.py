@@ -106,7 +106,7 @@ def test_a_network_that_cannot_be_converted_is_refused(fcn, monkeypatch):
         return [pictures] if pictures.sum() > 0 else [-pictures]
 
     monkeypatch.setattr(fcn, "score_maps", by_value)
-    with pytest.raises(ConfigError, match="use --engine torch"):
+    with pytest.raises(ConfigError, match="cannot be converted to ONNX; use --engine torch"):
         convolutions.converted(fcn)
 
 
@@ -153,12 +153,12 @@ def test_signals_are_handled_after_engines_are_gone():
         "got = []\n"
         "signal.signal(signal.SIGUSR1, lambda number, frame: got.append(number))\n"
         "model = build_model('fcn32s', num_classes=2, backbone='test_resnet')\n"
-        "engines = [OpenVinoEngine(model, 'fp32') for _ in range(3)]\n"
+        "engines = [OpenVinoEngine(model, 'fp32') for _ in range(2)]\n"
         "while engines:\n"
         "    engines.pop(0)\n"
         "    gc.collect()\n"
         "    signal.raise_signal(signal.SIGUSR1)\n"
-        "assert len(got) == 3, got\n"
+        "assert len(got) == 2, got\n"
     )
     pytest.importorskip("openvino")
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)

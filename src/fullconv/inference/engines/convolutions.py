@@ -15,7 +15,7 @@ from torch import Tensor, nn
 import fullconv
 from fullconv.errors import ConfigError, InputError
 from fullconv.inference.engines.cache import kept
-from fullconv.inference.engines.programs import onnx_of, program_of
+from fullconv.inference.engines.packages import imported, quiet
 from fullconv.models.fcn import FCN
 from fullconv.models.recorded import RecordedBody, Recording
 from fullconv.models.scoring import ScoreMapsFunction
@@ -50,7 +50,7 @@ def the_fcn(model: nn.Module, engine: str) -> FCN:
     return model.eval().cpu()
 
 
-def onnx_bytes(model: FCN, engine: str, run: Callable[[bytes], ScoreMapsFunction]) -> bytes:
+def onnx_of(model: FCN, engine: str, run: Callable[[bytes], ScoreMapsFunction]) -> bytes:
     """The convolutions as an ONNX model; converted once for the same network, then read from the cache.
 
     Args:
@@ -91,19 +91,28 @@ def structure(model: FCN) -> str:
 
 
 def converted(model: FCN) -> bytes:
+    imported("onnx")
+    imported("onnxscript")
     size = max(256, model.backbone.smallest)
+    # Sides of one length, or a batch of one, could be taken for constants.
     example = torch.zeros(2, model.in_channels, size, size + 32)
-    what = f"the convolutional part of this {type(model).__name__}"
+    free = torch.export.Dim.DYNAMIC
     try:
-        program = program_of(Convolutions(model).eval(), [example], what)
-        scores = {
-            f"score{stride}": ("batch", model.num_classes, f"height{stride}", f"width{stride}")
-            for stride in model.strides
-        }
-        axes = ("batch", model.in_channels, "height", "width")
-        return onnx_of(program, {INPUT: axes}, scores, what).SerializeToString()
-    except ConfigError as error:
-        raise ConfigError(f"{error}; use --engine torch") from error
+        with quiet():
+            program = torch.onnx.export(
+                Convolutions(model).eval(),
+                (example,),
+                dynamo=True,
+                dynamic_shapes=({0: free, 2: free, 3: free},),
+                input_names=[INPUT],
+                verbose=False,
+            )
+            assert program is not None
+            return program.model_proto.SerializeToString()
+    except Exception as error:  # the exporter raises what the network's own code raises, too
+        raise ConfigError(
+            f"the convolutions of this {type(model).__name__} cannot be converted to ONNX; use --engine torch"
+        ) from error
 
 
 def prove(model: FCN, run: ScoreMapsFunction, engine: str) -> None:

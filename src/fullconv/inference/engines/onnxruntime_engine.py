@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from fullconv.devices import Precision
-from fullconv.inference.engines.convolutions import INPUT, onnx_bytes, the_fcn
+from fullconv.inference.engines.convolutions import INPUT, onnx_of, the_fcn
 from fullconv.inference.engines.packages import imported
 from fullconv.models.scoring import score_maps_of
 from fullconv.ops.score_map import ScoreMap
@@ -32,9 +32,7 @@ class OnnxRuntimeEngine:
 
     def __init__(self, model: nn.Module) -> None:
         self.model = the_fcn(model, self.name)
-        self.convolutions = OnnxRuntimeConvolutions(
-            onnx_bytes(self.model, self.name, OnnxRuntimeConvolutions)
-        )
+        self.convolutions = OnnxRuntimeConvolutions(onnx_of(self.model, self.name, OnnxRuntimeConvolutions))
 
     def __call__(self, pictures: Tensor) -> list[ScoreMap]:
         with torch.inference_mode():

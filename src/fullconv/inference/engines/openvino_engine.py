@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from fullconv.devices import Precision
-from fullconv.inference.engines.convolutions import onnx_bytes, the_fcn
+from fullconv.inference.engines.convolutions import onnx_of, the_fcn
 from fullconv.inference.engines.packages import imported
 from fullconv.models.fcn import FCN
 from fullconv.models.scoring import score_maps_of
@@ -87,7 +87,7 @@ def core() -> Any:
 def openvino_model(model: FCN) -> Any:
     """The convolutions in float32, as an openvino.Model."""
     read = core().read_model
-    return read(onnx_bytes(model, OpenVinoEngine.name, lambda onnx: OpenVinoConvolutions(read(onnx), "fp32")))
+    return read(onnx_of(model, OpenVinoEngine.name, lambda onnx: OpenVinoConvolutions(read(onnx), "fp32")))
 
 
 def computes_bf16() -> bool:

@@ -1,6 +1,6 @@
 """Every architecture in every export format: whether it goes, how far it is off the model, seconds, and size.
 
-    python benchmarks/exports.py [NAME[:BACKBONE]]... [--backbones] [--formats onnx,openvino,torch]
+    python benchmarks/export.py [NAME[:BACKBONE]]... [--backbones] [--formats onnx,openvino,torch]
 
 Without names, every architecture of `fullconv models`. Weights are random: what is measured is the export. `--backbones` takes
 fcn8s over backbones of different families instead. The rows are those of docs/export.md.

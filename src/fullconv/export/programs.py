@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 
 from fullconv.errors import ConfigError
+from fullconv.export.poolings import without_ceiling
 from fullconv.inference.engines.packages import imported, quiet
-from fullconv.inference.engines.poolings import without_ceiling
 
 FREE = {0: Dim.DYNAMIC, 2: Dim.DYNAMIC, 3: Dim.DYNAMIC}
 """Batch, height and width."""
@@ -34,10 +34,12 @@ def program_of(
     """
     shapes = tuple(tuple(FREE for _ in one) if isinstance(one, tuple) else FREE for one in examples)
     try:
+        # In eval mode again, because a copy of a traced body forgets it.
+        copied = without_ceiling(copy.deepcopy(network).eval()).to(memory_format=torch.contiguous_format)  # pyright: ignore
         # Sizes of 0 and 1 are sizes like others, as torch.onnx has them too.
         with quiet(), torch.no_grad(), torch.fx.experimental._config.patch(backed_size_oblivious=True):  # pyright: ignore
             program = torch.export.export(
-                without_ceiling(copy.deepcopy(network)).to(memory_format=torch.contiguous_format),
+                copied,
                 tuple(examples),
                 dynamic_shapes=shapes,
                 strict=False,
@@ -57,7 +59,7 @@ def program_of(
     return program
 
 
-def onnx_of(
+def as_onnx(
     program: ExportedProgram,
     inputs: Mapping[str, Sequence[str | int]],
     outputs: Mapping[str, Sequence[str | int]],

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from fullconv.inference.engines.poolings import EvenAvgPool, EvenMaxPool, without_ceiling
+from fullconv.export.poolings import EvenAvgPool, EvenMaxPool, without_ceiling
 
 
 @pytest.mark.parametrize("window", [(2, 2), (3, 2), (3, 3), (5, 3), (3, 1), ((2, 3), (2, 1))])

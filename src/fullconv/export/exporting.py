@@ -18,7 +18,7 @@ from fullconv.export.formats import Axes, Run, write_onnx, write_openvino, write
 from fullconv.export.graph import IMAGE, Whole, logits_of, output_names
 from fullconv.export.int8 import whole_int8
 from fullconv.export.programs import as_onnx, program_of
-from fullconv.inference.engines.openvino_engine import OpenVinoConvolutions, core
+from fullconv.inference.engines.openvino_engine import SMALL, OpenVinoConvolutions, core
 from fullconv.inference.engines.torch_engine import tape_of
 from fullconv.labels import head_sizes
 from fullconv.models.fcn import FCN, at_least
@@ -220,7 +220,8 @@ def in_int8(bundle: Bundle, network: Any, measured: dict[str, Any]) -> Reduced:
         ConfigError: only FCNs are computed in it.
     """
     the_fcn_of(bundle, "int8")
-    return Reduced(OpenVinoConvolutions(network.clone(), "int8"), network, measured)
+    convolutions = OpenVinoConvolutions(network.clone(), "int8")
+    return Reduced(lambda pictures: convolutions(at_least(pictures, SMALL)), network, measured)
 
 
 def the_fcn_of(bundle: Bundle, precision: str) -> FCN:

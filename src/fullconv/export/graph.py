@@ -55,12 +55,13 @@ class Tail(nn.Module):
 
     Args:
         model, sizes, as_labels: as of `Whole`.
+        smallest: the least height and width that the engine takes.
     """
 
-    def __init__(self, model: FCN, sizes: Sequence[int], as_labels: bool) -> None:
+    def __init__(self, model: FCN, sizes: Sequence[int], as_labels: bool, smallest: int) -> None:
         super().__init__()
         self.model = without_convolutions(model)
-        self.smallest = smallest_of(model)
+        self.smallest = smallest
         self.sizes = list(sizes)
         self.as_labels = as_labels
 

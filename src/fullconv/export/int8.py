@@ -7,7 +7,7 @@ import torch
 
 from fullconv.export.graph import IMAGE, Tail
 from fullconv.export.programs import as_onnx, program_of
-from fullconv.inference.engines.openvino_engine import core
+from fullconv.inference.engines.openvino_engine import SMALL, core
 from fullconv.inference.engines.packages import imported
 from fullconv.models.fcn import FCN
 
@@ -19,7 +19,7 @@ def whole_int8(
     as_labels: bool,
     outputs: dict[str, Sequence[str | int]],
 ) -> Any:
-    """One openvino.Model of quantised convolutions and what follows them.
+    """One openvino.Model of quantised convolutions and what follows them; smaller pictures than `SMALL` are padded with zeros.
 
     Args:
         model: the network that they are of.
@@ -32,7 +32,8 @@ def whole_int8(
     with torch.no_grad():
         maps = tuple(model.score_maps(image))
     what = "what follows the convolutions"
-    tail = program_of(Tail(model, sizes, as_labels).eval(), [image, maps], what)
+    smallest = max(SMALL, model.backbone.smallest)
+    tail = program_of(Tail(model, sizes, as_labels, smallest).eval(), [image, maps], what)
     inputs = {IMAGE: ("batch", model.in_channels, "height", "width")} | {
         f"score{stride}": ("batch", model.num_classes, f"height{stride}", f"width{stride}")
         for stride in model.strides

@@ -19,7 +19,7 @@ def read_input(path: str, mean: list[float], std: list[float]) -> np.ndarray:
     """A picture as (1, 3, H, W) float32, normalised as the model expects it; any size, turned as a browser shows it."""
     with Image.open(path) as picture:
         pixels = np.asarray(ImageOps.exif_transpose(picture).convert("RGB"), np.float32) / 255
-    normalised = (pixels - np.float32(mean)) / np.float32(std)
+    normalised = (pixels - np.asarray(mean, np.float32)) / np.asarray(std, np.float32)
     return np.ascontiguousarray(normalised.transpose(2, 0, 1)[None])
 
 

@@ -21,9 +21,7 @@ from fullconv.labels import VOC
 from fullconv.models.build import MODELS, preprocessing_for
 
 FAMILIES = (
-    "resnet18", "resnet50", "torchvision/vgg16", "torchvision/mobilenet_v2", "mobilenetv3_small_050", "efficientnet_b0",
-    "tf_efficientnet_b0", "regnety_002", "convnext_atto", "densenet121", "torchvision/squeezenet1_1", "hrnet_w18_small",
-    "swin_tiny_patch4_window7_224", "mobilevitv2_050",
+    "torchvision/squeezenet1_1", "torchvision/mobilenet_v2", "mobilenetv3_small_050", "efficientnet_b0", "convnext_atto",
 )  # fmt: skip
 
 

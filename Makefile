@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 # uv trusts what the machine trusts, as pip does.
 export UV_SYSTEM_CERTS := true
 
-.PHONY: demo test test-slow lint types bench setup clean
+.PHONY: demo test test-slow lint types bench site setup clean
 
 setup: $(STAMP)
 
@@ -20,10 +20,10 @@ demo: $(STAMP)
 	$(BIN)/fullconv demo --out demo
 
 test: $(STAMP) lint types
-	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2
+	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2 --dist loadgroup
 
 test-slow: $(STAMP)
-	OMP_NUM_THREADS=1 $(BIN)/pytest -m slow --numprocesses 2 --durations 10
+	OMP_NUM_THREADS=1 $(BIN)/pytest -m slow --numprocesses 2 --dist loadgroup --durations 10
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
@@ -32,10 +32,15 @@ lint: $(STAMP)
 types: $(STAMP)
 	$(BIN)/pyright
 
+# The documentation site: all links lead somewhere, all code blocks and notebooks print what their pages say.
+site: $(STAMP)
+	$(BIN)/python website/build_site.py
+	OMP_NUM_THREADS=1 $(BIN)/pytest -m 'slow or not slow' tests/website
+
 bench: $(STAMP)
 	$(BIN)/python benchmarks/upsampling.py
 	$(BIN)/python benchmarks/prediction.py
 	$(BIN)/python benchmarks/convolution.py
 
 clean:
-	rm -rf demo .pytest_cache .ruff_cache .hypothesis
+	rm -rf demo .site .pytest_cache .ruff_cache .hypothesis

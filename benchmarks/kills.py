@@ -29,8 +29,8 @@ from common import machine
 from fullconv.data.scenes import write_scenes
 from fullconv.training.config import TrainConfig
 from fullconv.training.loop import train
-from fullconv.training.sharded_state import SHARDS, read_shards
-from fullconv.training.state import STATE, read_state
+from fullconv.training.sharded_state import read_shards
+from fullconv.training.state import SHARDS, STATE, read_state
 
 STEPS_DONE = mmap.mmap(-1, 8)
 """What the trainers have done, where their parent sees it."""

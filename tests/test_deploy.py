@@ -3,6 +3,7 @@
 import asyncio
 import json
 import re
+import shlex
 import shutil
 import subprocess
 from pathlib import Path
@@ -12,6 +13,7 @@ import yaml
 from service_helpers import application
 
 from fullconv.cli.serve import serve
+from fullconv.cli.train import train
 
 DEPLOY = Path(__file__).parents[1] / "deploy"
 
@@ -71,3 +73,23 @@ def test_the_unit(tmp_path):
     unit.write_text(text.replace(program, "/bin/true"))
     checked = subprocess.run(["systemd-analyze", "verify", unit], capture_output=True, text=True)
     assert (checked.returncode, checked.stderr) == (0, "")
+
+
+def test_training_on_several_machines():
+    service, job = yaml.safe_load_all((DEPLOY / "training.yaml").read_text())
+    pod = job["spec"]["template"]
+    (container,) = pod["spec"]["containers"]
+    (script,) = container["args"]
+    launched, _, trained = script.partition(" -m fullconv train ")
+    words = shlex.split(trained.partition(" $(")[0])
+    options = train.make_context("train", words).params
+    assert (
+        options["batch_size"]
+        % (int(job["spec"]["completions"]) * container["resources"]["limits"]["nvidia.com/gpu"])
+        == 0
+    )
+    assert f"--nnodes {job['spec']['completions']} " in launched
+    assert f"{job['metadata']['name']}-0.{service['metadata']['name']}:" in launched
+    assert service["spec"]["selector"] == pod["metadata"]["labels"]
+    assert pod["spec"]["subdomain"] == service["metadata"]["name"]
+    assert str(options["data"]).startswith(container["volumeMounts"][0]["mountPath"])

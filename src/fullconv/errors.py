@@ -13,6 +13,7 @@ The command line prints it in one line and exits with 1; a server answers with i
     │   └── DataError                    a data set: layout, pairs, ids, sizes
     └── RunError (RuntimeError)          the input was fine, the work failed
         ├── BundleError                  a model folder that is incomplete or damaged
+        ├── FellowError                  another process of the run has ended
         └── StorageError                 the disk is full or may not be written
 """
 
@@ -21,7 +22,13 @@ from difflib import get_close_matches
 
 
 class FullconvError(Exception):
-    """The root: catch this to catch everything that fullconv raises on purpose."""
+    """The root: catch this to catch everything that fullconv raises on purpose.
+
+    Attributes:
+        exit_code: of a command that ends with it.
+    """
+
+    exit_code = 1
 
 
 class InputError(FullconvError, ValueError):
@@ -92,6 +99,12 @@ class RunError(FullconvError, RuntimeError):
 
 class BundleError(RunError):
     """A model folder is incomplete or damaged."""
+
+
+class FellowError(RunError):
+    """Another process of the run has ended, and with it this one."""
+
+    exit_code = 3
 
 
 class StorageError(RunError):

@@ -152,6 +152,11 @@ def old_name(folder: Path) -> Path:
     return folder.with_name(f".{folder.name}.old")
 
 
+def newest(folder: Path) -> Path:
+    """Where a folder that is replaced as a whole is: for a moment only under its old name."""
+    return folder if folder.exists() or not old_name(folder).exists() else old_name(folder)
+
+
 FEW = 100
 """So many files are synced one by one."""
 

@@ -202,6 +202,7 @@ def test_folders_and_built_in_models_are_never_asked_for(bundle, monkeypatch):
     monkeypatch.setattr(hub, "fetch", None)
     assert fullconv.Segmenter.from_pretrained(bundle).folder == bundle
     assert fullconv.Segmenter.from_pretrained("camvid").labels.num_classes == 11
+    monkeypatch.undo()
     with pytest.raises(InputError, match="is no address on the Hub; expected hf:owner/name"):
         fullconv.Segmenter.from_pretrained("nowhere")
 

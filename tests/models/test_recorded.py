@@ -111,11 +111,9 @@ segmenter = fullconv.load({str(tmp_path / "m")!r}, engine="torch")
 label_map = segmenter.predict(numpy.zeros((40, 50, 3), numpy.uint8)).label_map
 print(label_map.shape, sorted({{"timm", "torchvision"}} & set(sys.modules)))
 """
-    starts = [
-        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
-        for _ in range(2)
-    ]
-    assert starts == ["(40, 50) ['timm', 'torchvision']\n", "(40, 50) []\n"]
+    fullconv.load(tmp_path / "m", engine="torch")  # the first start, which makes the recording
+    start = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert start.stdout == "(40, 50) []\n"
 
 
 def test_the_file_is_plain_json():

@@ -302,12 +302,14 @@ def test_the_interface_is_described_with_an_example_of_every_reply():
     described = asked(lambda client: client.get("/openapi.json")).json()
     assert set(described["paths"]) == {
         "/v1/predict", "/v1/model", "/metrics", "/v2", "/v2/health/live", "/v2/health/ready", "/v2/models/{name}",
-        "/v2/models/{name}/ready", "/v2/models/{name}/infer",
+        "/v2/models/{name}/ready", "/v2/models/{name}/infer", "/v1/collect", "/v1/watch", "/v1/watch/{index}/picture",
+        "/v1/examples", "/v1/examples/{index}",
     }  # fmt: skip
     for methods in described["paths"].values():
         for operation in methods.values():
             for reply in operation["responses"].values():
-                assert any("example" in content for content in reply["content"].values())
+                is_picture = all(kind.startswith("image/") for kind in reply["content"])
+                assert is_picture or any("example" in content for content in reply["content"].values())
     assert "HTTPValidationError" not in json.dumps(described)
 
 

@@ -45,7 +45,7 @@ def test_requests_as_described_and_as_not(count):
     with running() as (port, _):
         described = schemathesis.openapi.from_url(f"http://127.0.0.1:{port}/openapi.json")
         operations = [result.ok() for result in described.get_all_operations()]
-        assert len(operations) == 9
+        assert len(operations) == 15
         for operation in operations:
             try_out(operation, GenerationMode.POSITIVE)
             with suppress(Unsatisfiable):  # without parameters or body there is nothing to break

@@ -4,12 +4,11 @@ import hashlib
 import json
 import os
 import signal
-import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from two_processes import farthest, in_two_processes
+from two_processes import TRAIN, farthest
 
 from fullconv.cli import main
 from fullconv.data.dataset import open_dataset
@@ -91,18 +90,18 @@ def test_a_run_in_windows_goes_on_to_the_same_bits(shards, windowed, tmp_path, s
     assert weights(out) == weights(windowed)
 
 
-def test_two_processes_train_what_one_trains(shards, tmp_path):
+@pytest.mark.xdist_group("pair")
+def test_two_processes_train_what_one_trains(shards, tmp_path, pair):
     """The same samples in every step, by the same windows, however many processes read them."""
     options = [
         "--model", "fcn16s", "--backbone", "test_resnet", "--backbone-weights", "none", "--epochs", "2", "--batch-size", "4",
         "--crop", "64x64", "--precision", "fp32", "--workers", "0", "--set", "optimizer=sgd", "--set", "log_every=1",
         "--set", "order=windowed", "--set", "window=4", "--set", "lanes=2",
     ]  # fmt: skip
-    command = [sys.executable, "-m", "fullconv", "train", str(shards), *options]
     with pytest.raises(SystemExit) as stop:
-        main([*command[3:], "--out", str(tmp_path / "one")])
+        main(["train", str(shards), *options, "--out", str(tmp_path / "one")])
     assert not stop.value.code
-    in_two_processes([*command, "--out", str(tmp_path / "two")])
+    pair(TRAIN, shards, *options, "--out", tmp_path / "two")
     (about, ours), (_, theirs) = (
         read_state(tmp_path / name / "checkpoints" / STATE) for name in ("one", "two")
     )

@@ -10,19 +10,22 @@ import pytest
 import torch
 import torch.distributed as dist
 from torch import nn
-from two_processes import farthest, in_two_processes
+from two_processes import farthest
 
 from fullconv.bundle import load_bundle
 from fullconv.data.scenes import write_scenes
 from fullconv.errors import BundleError, ConfigError
 from fullconv.models.build import build_model
+from fullconv.training.average import local
 from fullconv.training.config import TrainConfig
 from fullconv.training.loop import train
 from fullconv.training.optimizer import build_optimizer
-from fullconv.training.sharded_state import MANIFEST, SHARDS, load_shards, read_shards
-from fullconv.training.sharding import blocks_of, gathered, local, shard
-from fullconv.training.state import STATE, read_state, state_tensors
+from fullconv.training.sharded_state import MANIFEST, load_shards, read_shards
+from fullconv.training.sharding import blocks_of, gathered, shard
+from fullconv.training.state import SHARDS, STATE, read_state, state_tensors
 from fullconv.training.world import World
+
+pytestmark = pytest.mark.xdist_group("pair")
 
 OPTIONS = {
     "model": "fcn16s", "backbone": "test_resnet", "backbone_weights": "none", "epochs": 2, "batch_size": 5, "crop": (64, 64),
@@ -33,7 +36,6 @@ BOTH = """
 import os, sys
 from pathlib import Path
 import torch
-from fullconv.errors import RunError
 from fullconv.training import step
 from fullconv.training.config import TrainConfig
 from fullconv.training.loop import train
@@ -64,23 +66,15 @@ step.logits_and_labels = spoilt
 events = list(trained("skipping", optimizer="adamw", non_finite="skip", epochs=1))
 assert [event["step"] for event in events if event["kind"] == "warning" and "step" in event] == [2]
 step.logits_and_labels = genuine
-
-try:
-    for event in trained("alone"):
-        if event["kind"] == "tick" and not leads: os._exit(0)
-except RunError as error:
-    assert str(error).startswith("another process of the run has ended"), error
-else:
-    raise AssertionError("went on alone")
 """
 
 
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory) -> Path:
+def runs(tmp_path_factory, pair) -> Path:
     """The runs of BOTH, and `one` and `whole`, which one process made of the same."""
     folder = tmp_path_factory.mktemp("runs")
     data = write_scenes(folder / "scenes", num_train=10, num_val=3, size_hw=(64, 64))
-    in_two_processes([sys.executable, "-c", BOTH, str(folder), repr(OPTIONS)])
+    pair(BOTH, folder, repr(OPTIONS))
     list(train(TrainConfig(data=data, out=folder / "one", **OPTIONS)))
     parts = {"backbone": "test_convnext", "ema": None, "epochs": 1}
     list(train(TrainConfig(data=data, out=folder / "whole", **OPTIONS | parts)))
@@ -171,7 +165,9 @@ def test_a_folder_under_its_old_name_is_found(runs, tmp_path):
 def test_one_process_has_nothing_to_share(runs):
     values = OPTIONS | {"data": runs / "scenes", "sharding": "full"}
     for resume, out in ((False, "new"), (True, "two")):
-        with pytest.raises(ConfigError, match="sharding=full is for several processes; start with torchrun"):
+        with pytest.raises(
+            ConfigError, match="sharding=full is for several processes; start with --processes"
+        ):
             list(train(TrainConfig(out=runs / out, **values), resume=resume))
     with pytest.raises(ConfigError, match=r"holds no state to resume; expected .*state; train without"):
         list(train(TrainConfig(out=runs / "new", **values), resume=True))

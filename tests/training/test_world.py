@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 import torch.nn.functional as F
-from two_processes import farthest, in_two_processes
+from two_processes import TRAIN, farthest
 
 from fullconv.cli import main
 from fullconv.data.scenes import write_scenes
@@ -31,12 +31,12 @@ def scenes(tmp_path_factory) -> Path:
     return write_scenes(tmp_path_factory.mktemp("data") / "s", num_train=10, num_val=3, size_hw=(64, 64))
 
 
-def test_two_processes_train_what_one_trains(scenes, tmp_path):
-    command = [sys.executable, "-m", "fullconv", "train", str(scenes), *OPTIONS]
+@pytest.mark.xdist_group("pair")
+def test_two_processes_train_what_one_trains(scenes, tmp_path, pair):
     with pytest.raises(SystemExit) as stop:
-        main([*command[3:], "--out", str(tmp_path / "one")])
+        main(["train", str(scenes), *OPTIONS, "--out", str(tmp_path / "one")])
     assert not stop.value.code
-    in_two_processes([*command, "--out", str(tmp_path / "two")])
+    pair(TRAIN, scenes, *OPTIONS, "--out", tmp_path / "two")
     (about, ours), (_, theirs) = (
         read_state(tmp_path / name / "checkpoints" / STATE) for name in ("one", "two")
     )
@@ -70,7 +70,8 @@ def test_a_batch_in_parts_is_the_batch(scenes, tmp_path):
     assert farthest(ours, theirs) < 1e-2
 
 
-def test_shared_statistics_are_those_of_one_batch():
+@pytest.mark.xdist_group("pair")
+def test_shared_statistics_are_those_of_one_batch(pair):
     """In two processes: normalised values, gradients and running statistics of halves against the whole."""
     code = """
 import os, torch, torch.distributed as dist
@@ -101,7 +102,7 @@ for name in ("weight", "bias"):
     close(grad, getattr(layers[1], name).grad)
 dist.destroy_process_group()
 """
-    in_two_processes([sys.executable, "-c", code])
+    pair(code)
 
 
 def test_outside_training_nothing_is_shared():
@@ -111,6 +112,32 @@ def test_outside_training_nothing_is_shared():
     with SharedStatistics():
         got = F.batch_norm(x, torch.zeros(3), torch.ones(3), training=False)
     torch.testing.assert_close(got, F.batch_norm(x, torch.zeros(3), torch.ones(3)))
+
+
+ALONE = """
+import os, sys
+from pathlib import Path
+from fullconv.errors import RunError
+from fullconv.training.config import TrainConfig
+from fullconv.training.loop import train
+
+config = TrainConfig(
+    data=Path(sys.argv[1]), out=Path(sys.argv[2]), model="fcn16s", backbone="test_resnet", backbone_weights="none",
+    epochs=2, batch_size=5, crop=(64, 64), precision="fp32", workers=0,
+)
+try:
+    for event in train(config):
+        if event["kind"] == "tick" and os.environ["RANK"] == "1": os._exit(0)
+except RunError as error:
+    assert str(error).startswith("another process of the run has ended"), error
+else:
+    raise AssertionError("went on alone")
+"""
+
+
+@pytest.mark.xdist_group("pair")
+def test_a_process_whose_fellow_died_says_so(scenes, tmp_path, pair):
+    pair(ALONE, scenes, tmp_path / "run")
 
 
 @pytest.mark.slow

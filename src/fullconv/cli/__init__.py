@@ -62,15 +62,16 @@ def cli() -> None:
 
 
 def main(args: list[str] | None = None) -> None:
-    """Runs the command line and exits: 0 done, 1 a clear error, 2 wrong usage, 130 interrupted."""
+    """Runs the command line and exits: 0 done, 1 a clear error, 2 wrong usage, 3 a fellow process ended, 130 interrupted."""
+    words = sys.argv[1:] if args is None else args
     try:
-        sys.exit(cli.main(args=args, prog_name="fullconv", standalone_mode=False) or 0)
+        sys.exit(cli.main(args=words, obj=words, prog_name="fullconv", standalone_mode=False) or 0)
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
     except FullconvError as error:
         print(f"error: {error}", file=sys.stderr)
-        sys.exit(1)
+        sys.exit(error.exit_code)
     except (KeyboardInterrupt, click.Abort):
         print("interrupted", file=sys.stderr)
         sys.exit(130)

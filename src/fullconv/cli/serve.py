@@ -86,6 +86,27 @@ TOKEN = "FULLCONV_TOKEN"
     help="Of the network, on a CPU; default: a core each.",
 )
 @click.option(
+    "--examples",
+    type=click.Path(path_type=Path),
+    default=None,
+    metavar="FOLDER",
+    help="Pictures that the page offers to begin with.",
+)
+@click.option(
+    "--collect",
+    type=click.Path(path_type=Path),
+    default=None,
+    metavar="FOLDER",
+    help="Takes pictures and the masks that are corrected on the page: a data folder for train; made where missing.",
+)
+@click.option(
+    "--watch",
+    type=click.Path(path_type=Path),
+    default=None,
+    metavar="FOLDER",
+    help="Pictures to be corrected, offered on the page, those first of which the model is least sure.",
+)
+@click.option(
     "--log",
     type=click.Choice(["auto", "json", "text"]),
     default="auto",
@@ -107,6 +128,9 @@ def serve(
     device: str,
     precision: str,
     threads: int | None,
+    examples: Path | None,
+    collect: Path | None,
+    watch: Path | None,
     log: str,
 ) -> None:
     """Serve MODEL over HTTP: a page for people, an interface for programs.
@@ -115,7 +139,7 @@ def serve(
     requests under way finish.
 
     \b
-    fullconv serve camvid
+    fullconv serve camvid --watch photos --collect street
     curl -F image=@photo.jpg 'http://127.0.0.1:8000/v1/predict?output=mask' -o mask.png
     """
     import sys
@@ -136,6 +160,9 @@ def serve(
         max_pixels=max_pixels,
         token=token,
         hosts=LOOPBACK if is_local and token is None else frozenset(),
+        collect=collect,
+        watch=watch,
+        examples=examples,
     )
     form = log if log != "auto" else "text" if sys.stderr.isatty() else "json"
     run(model, host, port, settings, (device, precision, engine), threads, form)

@@ -4,7 +4,7 @@ import importlib
 import os
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -57,6 +57,13 @@ class CropSize(click.ParamType):
 @click.option("--precision", type=click.Choice(["auto", "fp32", "bf16"]), default="auto", show_default=True)
 @click.option("--workers", type=int, default=2, show_default=True, help="Processes that read pictures.")
 @click.option(
+    "--processes",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    help="Processes of this machine that train it together, one for each GPU.",
+)
+@click.option(
     "--cache",
     type=click.Path(path_type=Path),
     default=None,
@@ -66,7 +73,11 @@ class CropSize(click.ParamType):
 @click.option("--resume", is_flag=True, help="Go on from the newest state in the run folder.")
 @click.option("--force", is_flag=True, help="Resume although data, threads, processor or torch changed.")
 @click.option(
-    "--init", "init_from", default=None, metavar="MODEL", help="Start from another model's weights."
+    "--init",
+    "init_from",
+    default=None,
+    metavar="MODEL",
+    help="Start from another model's weights; its architecture too, unless --model or --backbone is given.",
 )
 @click.option(
     "--preset",
@@ -98,6 +109,7 @@ def train(
     preset_name: str | None,
     config_file: Path | None,
     settings: tuple[str, ...],
+    processes: int,
     resume: bool,
     force: bool,
     find_lr: bool,
@@ -115,28 +127,49 @@ def train(
     \b
     fullconv train photos --out runs/first
     fullconv train photos --out runs/first --resume
+    fullconv train photos --out runs/first --processes 4
     fullconv predict runs/first new/*.jpg --out predictions
     """
-    from fullconv.cli.console import TrainingDisplay, print_json, say
-    from fullconv.reporting.report import write_report
-    from fullconv.reporting.tables import mean_iou_text
+    from fullconv.training.launch import is_restarted, launch
+
+    if processes > 1 and "RANK" not in os.environ and not find_lr:
+        ctx.exit(launch(ctx.obj, processes))
+    restarted = is_restarted() and (options["out"] / "config.yaml").exists()
+    resume |= restarted
+
     from fullconv.training.config import make_config
     from fullconv.training.loop import train as run_training
 
     given = {name for name in options if ctx.get_parameter_source(name) is not ParameterSource.DEFAULT}
+    if (
+        restarted
+    ):  # what was typed is in the run's own configuration, and what was "auto" there is known by now
+        given, settings = set(), ()
     values = gather(options, given, preset_name, config_file, settings, resume)
     config = make_config(values, str(config_file or "the command line"))
     told = [callback(name) for name in callbacks]
     if find_lr:
         show_rates(config, as_json)
         return
-    best: dict[str, Any] = {}
     events = run_training(config, resume=resume, force=force)
-    if os.environ.get("RANK", "0") != "0":  # one of several processes speaks
+    if os.environ.get("RANK", "0") == "0":
+        watch(events, config.out, told, as_json)
+    else:  # one of several processes speaks
         for _ in events:
             pass
-        return
-    with TrainingDisplay() as display:
+
+
+def watch(
+    events: Iterable[dict[str, Any]], out: Path, told: list[Callable[[dict[str, Any]], None]], as_json: bool
+) -> None:
+    """Shows a run to its end, and keeps its report."""
+    from fullconv.cli.console import TrainingDisplay, print_json, say
+    from fullconv.data.loading import worker_deaths_said
+    from fullconv.reporting.report import write_report
+    from fullconv.reporting.tables import mean_iou_text
+
+    best: dict[str, Any] = {}
+    with TrainingDisplay() as display, worker_deaths_said():
         for event in events:
             display.show(event)
             for tell in told:
@@ -144,13 +177,13 @@ def train(
             if as_json and event["kind"] != "tick":
                 print_json(event)
             if event["kind"] == "epoch":
-                write_report(config.out)
+                write_report(out)
                 best = event if event["best"] else best
-    report = write_report(config.out)
+    report = write_report(out)
     if best:
         say(f"best   epoch {best['epoch']}: {mean_iou_text(best['val'])}")
     say(f"report {report}")
-    say(f"next   fullconv predict {config.out} PICTURE --out predictions")
+    say(f"next   fullconv predict {out} PICTURE --out predictions")
 
 
 def callback(name: str) -> Callable[[dict[str, Any]], None]:
@@ -231,7 +264,10 @@ def gather(
     typed = {name: value for name, value in options.items() if name in given} | dict(map(setting, settings))
     if not resume:
         recipe = preset(preset_name) if preset_name else {}
-        return options | recipe | (read_config(config_file) if config_file else {}) | typed
+        chosen = recipe | (read_config(config_file) if config_file else {}) | typed
+        start = chosen.get("init_from")
+        like = architecture_of(start) if start and not {"model", "backbone"} & chosen.keys() else {}
+        return options | like | chosen
     stored = (
         read_config(options["out"] / "config.yaml") if (options["out"] / "config.yaml").exists() else options
     )
@@ -251,12 +287,29 @@ def gather(
     return stored | free
 
 
+def architecture_of(model: str) -> dict[str, Any]:
+    """What makes another model's network: who starts from one, and names no architecture, means its own.
+
+    Raises:
+        BundleError: there is no such model.
+    """
+    from fullconv.bundle import MANIFEST, find_bundle, read_manifest
+
+    architecture = read_manifest(find_bundle(model) / MANIFEST).architecture
+    return architecture.model_dump(exclude={"num_classes", "in_channels"})
+
+
 def setting(text: str) -> tuple[str, Any]:
     """
     >>> setting("scale=[0.5, 2]")
     ('scale', [0.5, 2])
+    >>> setting("lr=1e-3")
+    ('lr', 0.001)
     """
     name, equals, value = text.partition("=")
     if not equals:
         raise click.BadParameter(f"{text!r} has no '='; expected KEY=VALUE", param_hint="--set")
-    return name.strip(), yaml.safe_load(value)
+    found = yaml.safe_load(value)
+    if re.fullmatch(r"[+-]?\d+e[+-]?\d+", value.strip()):  # YAML 1.1 wants a point in it
+        found = float(value)
+    return name.strip(), found

@@ -151,7 +151,7 @@ def read_stored(path: Path | str | Packed) -> tuple[np.ndarray, np.ndarray | Non
                 "masks: {dark: NAME, light: NAME}",
                 "mask-jpeg",
             )
-        step = _grey_step(image)
+        step = grey_step(image)
         image = load_upright(image, str(path))
     pixels = np.asarray(image)
     if image.mode in ("P", "PA"):
@@ -169,7 +169,7 @@ def read_stored(path: Path | str | Packed) -> tuple[np.ndarray, np.ndarray | Non
     raise DataError(f"{path}: has colour mode {image.mode}; expected ids, a palette or RGB; save it as PNG")
 
 
-def _grey_step(image: Image.Image) -> int:
+def grey_step(image: Image.Image) -> int:
     """Pillow spreads 2-bit and 4-bit grey over 0..255: the step from one stored value to the next."""
     tiles = getattr(image, "tile", None)  # the plugin's; its arguments say how bits are stored
     return {"L;2": 85, "L;4": 17}.get(str(tiles[0].args), 1) if tiles else 1

@@ -32,6 +32,7 @@ def continued(maps: Tensor, stride: int | tuple[int, int]) -> Tensor:
 def without_ceiling(model: nn.Module) -> nn.Module:
     """The model, changed in place: poolings that round up become ones that round down and give the same.
 
+    >>> import torch
     >>> pool = without_ceiling(nn.Sequential(nn.MaxPool2d(2, ceil_mode=True)))[0]
     >>> pool(torch.arange(3.0).view(1, 1, 1, 3))
     tensor([[[[1., 2.]]]])

@@ -92,7 +92,7 @@ def convolutionalize(
 
     - At the window's size the map is 1 x 1 and is the classifier's logits.
     - At any size, cell (i, j) is the classifier's tail on cells i..i+k-1, j..j+k-1 of the trunk's map of the whole picture.
-    - Cell (i, j) is the classifier's answer to the crop of the window's size at (s*i, s*j) if the trunk pads nothing.
+    - Cell (i, j) is the classifier's answer to the crop of the window's size at `(s*i, s*j)` if the trunk pads nothing.
       A trunk that pads shows each crop a frame of zeros where the map has seen the picture go on. The two then differ by
       what that frame does to the answer, and by nothing else; the map is the answer without the frame. It can be much:
       on one photograph, the logits of cells and crops correlated with 0.95 for a SqueezeNet and with 0.58 for a

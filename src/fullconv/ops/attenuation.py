@@ -36,7 +36,7 @@ def faded_upsampling(scores: Tensor, factor: int) -> Tensor:
         factor: s, at least 1.
 
     Returns:
-        (N, K, s*h, s*w), dtype of `scores`.
+        `(N, K, s*h, s*w)`, dtype of `scores`.
 
     Raises:
         InputError: a factor below 1.
@@ -94,7 +94,7 @@ def normalized_upsampling(scores: Tensor, factor: int) -> Tensor:
         factor: s, at least 1.
 
     Returns:
-        (N, K, s*h, s*w), dtype of `scores`.
+        `(N, K, s*h, s*w)`, dtype of `scores`.
 
     Raises:
         InputError: a factor below 1.

@@ -1,7 +1,7 @@
 """Where a network looks: stride, offset and receptive field of any chain of window layers.
 
-A layer with kernel k, stride s, padding p and dilation d sees, at output i, the inputs s*i - p + d*t for t in 0..k-1.
-Their centre is s*i + (d*(k-1)/2 - p): the layer has stride s and offset d*(k-1)/2 - p. Chained layers compose, so
+A layer with kernel k, stride s, padding p and dilation d sees, at output i, the inputs `s*i - p + d*t` for t in 0..k-1.
+Their centre is `s*i + (d*(k-1)/2 - p)`: the layer has stride s and offset `d*(k-1)/2 - p`. Chained layers compose, so
 each cell i of a feature map has its centre at pixel `stride * i + offset` of the picture, exactly.
 
     2x2/2 pooling         offset 0.5     five of them: stride 32, offset 15.5 (VGG)

@@ -13,7 +13,7 @@ from starlette.staticfiles import StaticFiles
 
 import fullconv
 from fullconv.inference.segmenter import Segmenter
-from fullconv.serving import open_inference, openapi, predict
+from fullconv.serving import learning, open_inference, openapi, predict
 from fullconv.serving.gate import Gate
 from fullconv.serving.refusals import Refusal
 from fullconv.serving.service import Service
@@ -51,6 +51,7 @@ def create_app(source: Segmenter | Callable[[], Segmenter], settings: Settings |
     app.add_middleware(Gate, settings=settings, metrics=service.metrics)
     app.include_router(predict.routes)
     app.include_router(open_inference.routes)
+    app.include_router(learning.routes)
     app.add_api_route("/", page, include_in_schema=False)
     app.mount("/static", StaticFiles(directory=STATIC))
     return app

@@ -1,8 +1,9 @@
 """Bodies of requests: read within bounds of length, time and memory, and taken apart in memory. Nothing goes to the disk."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from typing import NamedTuple
 
 from python_multipart.multipart import parse_options_header
 from starlette.requests import Request
@@ -23,19 +24,23 @@ class Bodies:
         self.held = 0
 
     @asynccontextmanager
-    async def of(self, request: Request) -> AsyncIterator[bytearray]:
+    async def of(self, request: Request, at_most: int | None = None) -> AsyncIterator[bytearray]:
         """A request's body, held until the context ends.
+
+        Args:
+            request: whose body has not been read.
+            at_most: so many bytes; default: as many as the settings say.
 
         Raises:
             Refusal: it is too long, comes too slowly, or does not fit beside the others that are held.
             starlette.requests.ClientDisconnect: the client hung up.
         """
-        body = bytearray()
-        self.check(declared_length(request), 0)
+        body, limit = bytearray(), at_most or self.settings.max_bytes
+        self.check(declared_length(request), 0, limit)
         try:
             async with asyncio.timeout(self.settings.upload_seconds):
                 async for chunk in request.stream():
-                    self.check(len(body) + len(chunk), len(chunk))
+                    self.check(len(body) + len(chunk), len(chunk), limit)
                     self.held += len(chunk)
                     body += chunk
             yield body
@@ -47,8 +52,7 @@ class Bodies:
         finally:
             self.held -= len(body)
 
-    def check(self, length: int, more: int) -> None:
-        limit = self.settings.max_bytes
+    def check(self, length: int, more: int, limit: int) -> None:
         if length > limit:
             raise Refusal("too_large", f"the body has more than {limit:,} bytes; reduce the picture")
         if self.held + more > self.settings.max_body_bytes_at_once:
@@ -62,29 +66,51 @@ def declared_length(request: Request) -> int:
     return int(text) if text.isdecimal() and len(text) < 20 else 0
 
 
+class Field(NamedTuple):
+    """A file in a form.
+
+    Attributes:
+        content: its bytes.
+        file_name: what the sender calls it; empty where it says nothing.
+    """
+
+    content: bytes
+    file_name: str
+
+
 def form_file(body: bytes | bytearray, content_type: str, name: str) -> bytes:
     r"""The content of the one field of a form.
 
-    Args:
-        body: of type multipart/form-data.
-        content_type: with the boundary.
-        name: of the field.
-
     Raises:
         Refusal: it is no such form, or has another field, or none.
-
-    Source: RFC 7578, "Returning Values from Forms: multipart/form-data"; RFC 2046, 5.1.
 
     >>> form_file(
     ...     b'--b\r\nContent-Disposition: form-data; name="image"\r\n\r\nGIF\r\n--b--', "multipart/form-data; boundary=b", "image"
     ... )
     b'GIF'
     """
+    return form_fields(body, content_type, (name,))[name].content
+
+
+def form_fields(body: bytes | bytearray, content_type: str, names: Sequence[str]) -> dict[str, Field]:
+    """The fields of a form, each of which must be there once, and no other.
+
+    Args:
+        body: of type multipart/form-data.
+        content_type: with the boundary.
+        names: of the fields.
+
+    Raises:
+        Refusal: it is no such form, or a field is missing, there twice, or of another name.
+
+    Source: RFC 7578, "Returning Values from Forms: multipart/form-data"; RFC 2046, 5.1.
+    """
+    expected = " and ".join(map(repr, names))
     kind, options = parse_options_header(content_type)
     if kind != b"multipart/form-data":
         raise Refusal(
             "unsupported_format",
-            f"the body is {shown(kind) or 'of no type'}; expected multipart/form-data with a field {name!r}",
+            f"the body is {shown(kind) or 'of no type'}; expected multipart/form-data with a field {expected}",
         )
     boundary = options.get(b"boundary", b"")
     if not boundary or len(boundary) > 200:
@@ -92,32 +118,36 @@ def form_file(body: bytes | bytearray, content_type: str, name: str) -> bytes:
     _, *parts = (b"\r\n" + body).split(b"\r\n--" + boundary, MOST_PARTS)
     if not parts or not parts[-1].startswith(b"--"):
         raise Refusal(
-            "bad_request", f"the form is cut short, or has {MOST_PARTS} fields or more; send {name!r} alone"
+            "bad_request", f"the form is cut short, or has {MOST_PARTS} fields or more; send {expected} alone"
         )
-    found = []
+    found: dict[str, list[Field]] = {name: [] for name in names}
     for part in parts[:-1]:
         head, gap, content = part.partition(b"\r\n\r\n")
-        field = field_name(head) if gap and len(head) <= MOST_HEAD_BYTES else None
-        if field is None:
+        named = disposition(head) if gap and len(head) <= MOST_HEAD_BYTES else None
+        if named is None:
             raise Refusal(
                 "bad_request", "a part of the form has no name; let your HTTP library make the form"
             )
-        if field != name.encode():
-            raise Refusal("bad_field", f"the form has a field {shown(field)!r}; expected {name!r} alone")
-        found.append(content)
-    if len(found) != 1:
-        raise Refusal(
-            "bad_field", f"the form has {len(found) or 'no'} field {name!r}; expected one, the picture's file"
-        )
-    return found[0]
+        field, file_name = named
+        if field.decode("utf-8", "replace") not in found:
+            raise Refusal("bad_field", f"the form has a field {shown(field)!r}; expected {expected} alone")
+        found[field.decode()].append(Field(content, file_name.decode("utf-8", "replace")))
+    for name, fields in found.items():
+        if len(fields) != 1:
+            raise Refusal(
+                "bad_field", f"the form has {len(fields) or 'no'} field {name!r}; expected one, a file"
+            )
+    return {name: fields[0] for name, fields in found.items()}
 
 
-def field_name(head: bytes) -> bytes | None:
+def disposition(head: bytes) -> tuple[bytes, bytes] | None:
+    """The name of a part and of its file, if it has them."""
     for line in head.split(b"\r\n"):
         header, _, value = line.partition(b":")
         if header.strip().lower() == b"content-disposition":
             kind, options = parse_options_header(value.strip())
-            return options.get(b"name") if kind == b"form-data" else None
+            name = options.get(b"name") if kind == b"form-data" else None
+            return None if name is None else (name, options.get(b"filename", b""))
     return None
 
 

@@ -42,6 +42,7 @@ MESSAGES = {
     422: ("bad_field", "output: Input should be 'json', 'mask', 'overlay', 'scores' or 'maps'"),
     503: ("queue_full", "33 requests are waiting or worked on, as many as may; try again later"),
     504: ("deadline_passed", "not done within 60 seconds; try again later"),
+    507: ("storage_full", "the correction was not saved: the disk is full, or may not be written; free space there"),
 }  # fmt: skip
 """Status -> an example of what is said."""
 
@@ -57,6 +58,7 @@ REASONS = {
     422: "A field or parameter that is not known, or has a wrong value",
     503: "The queue is full, or the service is not ready",
     504: "Not done in time",
+    507: "The disk is full, or may not be written; nothing was changed",
 }
 
 

@@ -28,6 +28,7 @@ STATUS = {
     "queue_full": 503,
     "shutting_down": 503,
     "deadline_passed": 504,
+    "storage_full": 507,
 }
 """Code -> status. 499 is never sent: it stands in the log where a client hung up."""
 

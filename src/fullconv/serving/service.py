@@ -19,13 +19,16 @@ from fullconv.inference.segmenter import Segmenter
 from fullconv.models.build import MODELS
 from fullconv.models.describe import describe_network
 from fullconv.serving.bodies import Bodies
+from fullconv.serving.collecting import Collection
 from fullconv.serving.logs import log
 from fullconv.serving.metrics import Metrics
 from fullconv.serving.pipeline import Pipeline
 from fullconv.serving.refusals import Refusal
 from fullconv.serving.settings import FORMATS, Settings
+from fullconv.serving.watching import Watch, pictures_in
 
-WARM_UP_HW = (64, 96)
+WARM_UP_HW = (128, 192)
+MOST_EXAMPLES = 12
 
 
 class Service:
@@ -38,6 +41,9 @@ class Service:
     Attributes:
         about: what `GET /v1/model` says, once the model is loaded.
         stopping: when a stop was asked for, if it was.
+        collection: where corrections go, if anywhere.
+        watch: the pictures that are ranked, if any.
+        examples: the pictures that the page offers.
     """
 
     def __init__(self, loader: Callable[[], Segmenter], settings: Settings) -> None:
@@ -49,6 +55,10 @@ class Service:
         self.about: dict[str, Any] = {}
         self.failure: Exception | None = None
         self.stopping: float | None = None
+        self.collection: Collection | None = None
+        self.watch: Watch | None = None
+        self.examples: list[Path] = []
+        self.watching: asyncio.Task[None] | None = None
         self._pipeline: Pipeline | None = None
 
     @asynccontextmanager
@@ -59,9 +69,13 @@ class Service:
             yield
         finally:
             loading.cancel()
+            if self.watching is not None:
+                self.watching.cancel()
             if self._pipeline is not None:
                 self._pipeline.stop()
             self.network.shutdown(wait=False, cancel_futures=True)
+            if self.collection is not None:
+                self.collection.close()
             log("stopped")
 
     async def load(self) -> None:
@@ -70,6 +84,7 @@ class Service:
             segmenter, self.about = await asyncio.get_running_loop().run_in_executor(
                 self.network, loaded, self.loader, self.settings
             )
+            self.open_folders(segmenter)
         except Exception as error:
             self.failure = error
             known = isinstance(error, FullconvError)
@@ -78,7 +93,30 @@ class Service:
         gc.collect()
         gc.freeze()  # what is there now stays: to look through it again would hold up requests for a tenth of a second
         self._pipeline = Pipeline(segmenter, self.network, self.settings.queue, self.metrics)
+        if self.settings.watch is not None:
+            self.watch = Watch(
+                self.settings.watch,
+                segmenter,
+                self.network,
+                self._pipeline,
+                self.bodies,
+                self.collection,
+                self.settings,
+            )
+            self.watching = asyncio.create_task(self.watch.run())
         log("ready", model=self.settings.name, seconds=round(time.perf_counter() - began, 2))
+
+    def open_folders(self, segmenter: Segmenter) -> None:
+        """
+        Raises:
+            InputError: a folder is not there, or cannot be used.
+        """
+        if self.settings.collect is not None:
+            self.collection = Collection(self.settings.collect, segmenter.labels)
+        if self.settings.watch is not None:
+            pictures_in(self.settings.watch)
+        if self.settings.examples is not None:
+            self.examples = pictures_in(self.settings.examples)[:MOST_EXAMPLES]
 
     @property
     def pipeline(self) -> Pipeline:
@@ -114,8 +152,15 @@ def loaded(loader: Callable[[], Segmenter], settings: Settings) -> tuple[Segment
     channels = segmenter.preprocessing.num_channels
     if channels != 3:
         raise InputError(f"the model takes {channels} channels; a service has red, green and blue alone")
+    seconds = [time_prediction(segmenter) for _ in range(2)]  # the first one records the network
+    pace = 1e6 * seconds[-1] / (WARM_UP_HW[0] * WARM_UP_HW[1])
+    return segmenter, describe(segmenter, settings) | {"seconds_per_megapixel": round(pace, 3)}
+
+
+def time_prediction(segmenter: Segmenter) -> float:
+    began = time.perf_counter()
     _ = segmenter.predict(np.zeros((*WARM_UP_HW, 3), np.uint8)).label_map
-    return segmenter, describe(segmenter, settings)
+    return time.perf_counter() - began
 
 
 def describe(segmenter: Segmenter, settings: Settings) -> dict[str, Any]:

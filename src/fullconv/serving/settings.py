@@ -1,6 +1,7 @@
 """What a service allows, and how long it waits."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
 """The pictures that are read: not PPM, which as text takes seconds to decode, and which no browser shows."""
@@ -27,6 +28,9 @@ class Settings:
         upload_seconds: for its body to come.
         stall_seconds: for the client to take a piece of the reply.
         drain_seconds: for the requests under way to end after a stop was asked for.
+        collect: the data folder that takes corrections.
+        watch: the folder whose pictures are ranked.
+        examples: the folder of the pictures that the page offers.
     """
 
     name: str = "model"
@@ -44,6 +48,9 @@ class Settings:
     upload_seconds: float = 30.0
     stall_seconds: float = 30.0
     drain_seconds: float = 7.0
+    collect: Path | None = None
+    watch: Path | None = None
+    examples: Path | None = None
 
 
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})

@@ -3,9 +3,7 @@
 import copy
 
 import torch
-from torch import nn
-
-from fullconv.training.sharding import local
+from torch import Tensor, nn
 
 
 class WeightAverage:
@@ -45,3 +43,9 @@ class WeightAverage:
         torch._foreach_lerp_([own[name] for name in floats], [new[name] for name in floats], share)  # pyright: ignore[reportPrivateImportUsage]
         for name in own.keys() - set(floats):
             own[name].copy_(new[name])
+
+
+def local(tensor: Tensor) -> Tensor:
+    """This process's shard of a tensor; all of one that is not sharded."""
+    to_local = getattr(tensor, "to_local", None)  # a DTensor's, whose module is slow to import
+    return tensor if to_local is None else to_local()

@@ -23,7 +23,7 @@ from fullconv.labels import head_sizes
 from fullconv.losses import class_weights
 from fullconv.models.build import MODELS, preprocessing_for
 from fullconv.preprocessing import Preprocessing
-from fullconv.storage import clean, write_text_atomically
+from fullconv.storage import clean, newest, write_text_atomically
 from fullconv.training.auxiliary import WithAuxiliary
 from fullconv.training.average import WeightAverage
 from fullconv.training.checked import checked_data
@@ -35,10 +35,10 @@ from fullconv.training.lock import lock
 from fullconv.training.optimizer import build_optimizer
 from fullconv.training.order import picked_order
 from fullconv.training.runlog import Event, append
-from fullconv.training.sharded_state import SHARDS, load_shards, newest, save_shards
-from fullconv.training.sharding import gathered, shard
-from fullconv.training.state import STATE, Progress, load_state, save_state
+from fullconv.training.state import SHARDS, STATE, Progress, load_state, save_state
 from fullconv.training.world import World, join_world
+
+# `sharding` and `sharded_state` are imported where shards are asked for: FSDP takes longer to import than all else here.
 
 
 @dataclass
@@ -76,6 +76,8 @@ class Run:
         judged = self.model if self.average is None else self.average.model
         if self.config.sharding == "none":
             return judged
+        from fullconv.training.sharding import gathered
+
         return gathered(judged, self.architecture.build().to(self.device))
 
     def save_state(self) -> None:
@@ -85,6 +87,8 @@ class Run:
             StorageError: the disk is full or may not be written; the earlier state is still there.
         """
         if self.config.sharding == "full":
+            from fullconv.training.sharded_state import save_shards
+
             save_shards(self.state, self.networks, self.optimizer, self.progress, self.facts, self.world)
         elif self.world.leads:
             save_state(self.state, self.networks, self.optimizer, self.progress, self.facts)
@@ -101,6 +105,8 @@ class Run:
             ConfigError: something is not what it was.
         """
         if self.config.sharding == "full":
+            from fullconv.training.sharded_state import load_shards
+
             progress, facts = load_shards(self.state, self.networks, self.optimizer, self.world)
         else:
             progress, facts = load_state(self.state, self.networks, self.optimizer)
@@ -238,6 +244,8 @@ def spread(
     average = None if config.ema is None else WeightAverage(model, config.ema)
     if config.sharding == "none":
         return world.shared(trained), average
+    from fullconv.training.sharding import shard
+
     if average is not None:
         shard(average.model, world)
     return shard(trained, world), average
@@ -314,10 +322,10 @@ def check_start(config: TrainConfig, resume: bool, world: World) -> None:
         )
     if world.size == 1 and config.sharding == "full":
         raise ConfigError(
-            "sharding=full is for several processes; start with torchrun --nproc-per-node N, or leave it away"
+            "sharding=full is for several processes; start with --processes N or torchrun, or leave it away"
         )
     if world.size > 1 and config.patches is not None:
-        raise ConfigError("patches are learnt from in one process; start fullconv without torchrun")
+        raise ConfigError("patches are learnt from in one process; leave --processes away")
 
 
 def completed(

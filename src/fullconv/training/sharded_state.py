@@ -22,11 +22,10 @@ from torch.distributed.checkpoint.state_dict_saver import save
 
 from fullconv.bundle import digest
 from fullconv.errors import BundleError, StorageError
-from fullconv.storage import fresh_name, old_name, replaced_folder
+from fullconv.storage import fresh_name, newest, replaced_folder
 from fullconv.training.state import Progress, set_optimizer, state_tensors
 from fullconv.training.world import World
 
-SHARDS = "state"
 MANIFEST = "state.json"
 
 
@@ -41,7 +40,7 @@ def save_shards(
     """Writes what `state.save_state` writes, each process its shards; all of them take part.
 
     The folder is filled beside its place, synced, and renamed by the leader: killed at any moment, the old or the new one is
-    there (see `newest`).
+    there (see `storage.newest`).
 
     Raises:
         StorageError: the disk is full or may not be written; the folder that was there still is.
@@ -115,11 +114,6 @@ def read_shards(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
         warnings.filterwarnings("ignore", "torch.distributed is disabled", UserWarning)  # as it should be
         load(tensors, storage_reader=reader, no_dist=True)
     return about, tensors
-
-
-def newest(folder: Path) -> Path:
-    """Where the state is: for a moment in saving, only under its old name."""
-    return folder if folder.exists() or not old_name(folder).exists() else old_name(folder)
 
 
 def read_manifest(folder: Path, world: World) -> dict[str, Any]:

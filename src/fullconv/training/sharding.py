@@ -2,7 +2,7 @@
 
 import torch
 import torch.distributed as dist
-from torch import Tensor, nn
+from torch import nn
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import fully_shard
 from torch.distributed.tensor import DTensor
@@ -46,11 +46,6 @@ def blocks_of(model: nn.Module) -> list[nn.Module]:
         for block in blocks
         if type(block).forward is not nn.Module.forward and any(p.dim() > 1 for p in block.parameters())
     ]
-
-
-def local(tensor: Tensor) -> Tensor:
-    """This process's shard of a tensor; all of one that is not sharded."""
-    return tensor.to_local() if isinstance(tensor, DTensor) else tensor
 
 
 def gathered(model: nn.Module, whole: nn.Module) -> nn.Module:

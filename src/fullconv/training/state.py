@@ -14,6 +14,8 @@ from fullconv.errors import BundleError
 from fullconv.storage import write_atomically
 
 STATE = "state.safetensors"
+SHARDS = "state"
+"""The folder that takes its place where the state is in shards (`sharded_state`)."""
 
 
 @dataclass

@@ -18,7 +18,7 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.overrides import TorchFunctionMode
 
 from fullconv.devices import pick_device
-from fullconv.errors import RunError
+from fullconv.errors import FellowError
 
 Item = TypeVar("Item")
 
@@ -115,13 +115,15 @@ def ended_processes_said() -> Iterator[None]:
     """While open, what torch says when another process of the run is gone is said in one line.
 
     Raises:
-        RunError: for it.
+        FellowError: for it.
     """
     try:
         yield
     except RuntimeError as error:
         if isinstance(error, dist.DistError) or "gloo/transport" in str(error):
-            raise RunError("another process of the run has ended; see its message, then --resume") from None
+            raise FellowError(
+                "another process of the run has ended; see its message, then --resume"
+            ) from None
         raise
 
 

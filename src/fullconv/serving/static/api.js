@@ -1,8 +1,10 @@
 // What the page asks the service for.
 
 export class ServiceError extends Error {
-  constructor(message, code, retryAfter) {
+  // status: of HTTP, 0 where there was no reply; code: the service's own word, or "offline" or "cancelled".
+  constructor(message, status, code, retryAfter = 0) {
     super(message);
+    this.status = status;
     this.code = code;
     this.retryAfter = retryAfter;
   }
@@ -24,20 +26,22 @@ async function errorOf(status, text, retry) {
   } catch {
     // Not from the service: a proxy, perhaps.
   }
-  return new ServiceError(error.message ?? `status ${status}`, error.code ?? String(status), Number(retry ?? 0));
+  return new ServiceError(error.message ?? `HTTP ${status}`, status, error.code ?? "unknown", Number(retry ?? 0));
 }
 
-export async function getJson(path) {
-  const reply = await fetch(path, { headers: headers() });
+async function get(path) {
+  let reply;
+  try {
+    reply = await fetch(path, { headers: headers() });
+  } catch {
+    throw new ServiceError("", 0, "offline");
+  }
   if (!reply.ok) throw await errorOf(reply.status, await reply.text(), reply.headers.get("Retry-After"));
-  return reply.json();
+  return reply;
 }
 
-export async function getBlob(path) {
-  const reply = await fetch(path, { headers: headers() });
-  if (!reply.ok) throw await errorOf(reply.status, await reply.text(), reply.headers.get("Retry-After"));
-  return reply.blob();
-}
+export const getJson = async (path) => (await get(path)).json();
+export const getBlob = async (path) => (await get(path)).blob();
 
 // Sends a form and tells how far it is; `signal` cancels. Only XMLHttpRequest tells of uploads.
 export function send(path, form, progress, signal) {
@@ -46,13 +50,14 @@ export function send(path, form, progress, signal) {
     request.open("POST", path);
     request.responseType = "blob";
     for (const [name, value] of Object.entries(headers())) request.setRequestHeader(name, value);
-    request.upload.onprogress = (event) => progress?.(event.lengthComputable ? event.loaded / event.total : null);
+    request.upload.onprogress = (event) => progress?.(event.lengthComputable ? event.loaded / event.total : 0);
+    request.upload.onload = () => progress?.(1);
     request.onload = async () => {
       if (request.status < 300) resolve(request.response);
       else reject(await errorOf(request.status, await request.response.text(), request.getResponseHeader("Retry-After")));
     };
-    request.onerror = () => reject(new ServiceError("", "offline", 0));
-    request.onabort = () => reject(new ServiceError("", "cancelled", 0));
+    request.onerror = () => reject(new ServiceError("", 0, "offline"));
+    request.onabort = () => reject(new ServiceError("", 0, "cancelled"));
     signal?.addEventListener("abort", () => request.abort());
     request.send(form);
   });
@@ -69,11 +74,13 @@ export async function predict(file, name, progress, signal) {
   const context = canvas.getContext("2d", { willReadFrequently: true });
   context.drawImage(bitmap, 0, 0);
   bitmap.close();
-  const { data } = context.getImageData(0, 0, width, height);
-  const maps = { width, height };
-  ["labels", "confidence", "entropy"].forEach((kind, channel) => {
-    const values = (maps[kind] = new Uint8Array(width * height));
-    for (let index = 0; index < values.length; index++) values[index] = data[4 * index + channel];
-  });
+  const pixels = new Uint32Array(context.getImageData(0, 0, width, height).data.buffer);
+  const maps = { width, height, labels: new Uint8Array(pixels.length), confidence: new Uint8Array(pixels.length), entropy: new Uint8Array(pixels.length) };
+  for (let index = 0; index < pixels.length; index++) {
+    const rgb = pixels[index];
+    maps.labels[index] = rgb & 255;
+    maps.confidence[index] = (rgb >> 8) & 255;
+    maps.entropy[index] = (rgb >> 16) & 255;
+  }
   return maps;
 }

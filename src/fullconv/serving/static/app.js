@@ -1,200 +1,215 @@
-// The page: pictures come in, go to the service one after the other, and are shown with what it says of them.
+// The page, put together.
 
-import { ServiceError, bear, getBlob, getJson, predict, send } from "./api.js";
-import { tell, tellModel } from "./dialog.js";
-import { giveJson, giveMask, giveOverlay, maskOf } from "./give.js";
+import { bear, getBlob, getJson } from "./api.js";
+import { Collector } from "./collect.js";
+import { css } from "./colors.js";
+import { askToken, tell, tellModel, toast } from "./dialog.js";
+import { giveJson, giveMask, giveOverlay } from "./give.js";
 import { listenKeys } from "./keys.js";
-import { fillLegend, shares, told } from "./legend.js";
+import { fillLegend, nameOf, shares, shown, told } from "./legend.js";
 import { Painter } from "./paint.js";
+import { Queue, spoken } from "./queue.js";
+import { segments } from "./segments.js";
 import { Stage } from "./stage.js";
 import { addToStrip, drawThumb } from "./strip.js";
 import { otherLanguage, translate, words } from "./words.js";
 
 const $ = (id) => document.getElementById(id);
-const items = [];
-let model = { name: "", classes: [], limits: {} };
-let collection = null;
-let current = null;
-let working = null; // {item, controller, began}
-let pace = null; // seconds per megapixel, of the last picture
+const VIEWS = ["overlay", "mask", "slider", "confidence", "entropy"];
+const TOOLS = ["look", "brush", "eraser", "fill"];
 
-const stage = new Stage($("canvas"), [], { changed: placeSlider, hover: showTip });
-const painter = new Painter(stage, () => {
-  current.edited = painter.history(current).done.length > 0;
+const say = (text) => ($("spoken").textContent = text);
+const collector = new Collector();
+const stage = new Stage($("canvas"), { changed: afterDrawing, hover: showTip, pick: pickUnder });
+const painter = new Painter(stage, (item) => {
+  item.edited = painter.history(item).done.length > 0;
+  item.version = (item.version ?? 0) + 1;
+  item.saved = false;
+  item.counts = null;
+  drawThumb(item, () => stage.colors);
   refresh();
+});
+const queue = new Queue({
+  changed: (item) => (item ? refreshItem(item) : refresh()),
+  done(item) {
+    drawThumb(item, () => stage.colors);
+    if (item === queue.current && item.bitmap) stage.show(item);
+    say(words().said(item.name, told(shares(item, queue.model.classes))));
+  },
+  async ready(model) {
+    stage.colors = model.classes.map((each) => each.color);
+    describe(model);
+    await collector.look();
+    if (!$("examples").querySelector("button")) await offerExamples();
+  },
+  async token() {
+    bear(await askToken());
+  },
 });
 
 // ---- pictures
 
 function add(files) {
-  const added = [...files].map((file) => ({ file, name: file.name || "picture.png", state: "waiting" }));
-  items.push(...added);
-  for (const item of added) addToStrip($("strip").querySelector("ul"), item, stage.colors, select);
+  const added = queue.add(files);
+  for (const item of added) addToStrip($("strip").querySelector("ul"), item, () => stage.colors, { choose: select, drop: remove });
   if (added.length) select(added[0]);
-  work();
+  return added;
 }
 
 async function select(item) {
-  current = item;
-  if (!item.bitmap && item.state !== "failed") {
-    try {
-      item.bitmap = await createImageBitmap(item.file, { imageOrientation: "from-image" });
-      [item.width, item.height] = [item.bitmap.width, item.bitmap.height];
-    } catch {
-      fail(item, words().unreadable);
-    }
-  }
-  if (current !== item) return;
-  stage.hidden.clear();
-  if (item.bitmap) stage.show(item);
+  queue.current = item;
+  item.isAhead = false;
+  if (!item.bitmap) stage.show(null);
+  refresh();
+  queue.work();
+  await queue.open(item);
+  if (queue.current !== item) return;
+  stage.show(item.bitmap ? item : null);
+  item.button.scrollIntoView({ block: "nearest", inline: "nearest" });
   refresh();
 }
 
-async function work() {
-  if (working || !model.ready) return;
-  const item = current?.state === "waiting" ? current : items.find((each) => each.state === "waiting");
-  if (!item) return;
-  working = { item, controller: new AbortController(), began: performance.now() };
-  item.state = "sending";
-  item.sent = 0;
-  refresh();
-  const clock = setInterval(showStatus, 200);
-  try {
-    item.maps = await predict(item.file, item.name, (share) => {
-      item.sent = share;
-      if (share === 1) [item.state, working.began] = ["labelling", performance.now()];
-      showStatus();
-    }, working.controller.signal);
-    item.seconds = (performance.now() - working.began) / 1000;
-    item.bitmap ??= await createImageBitmap(item.file, { imageOrientation: "from-image" });
-    [item.width, item.height] = [item.bitmap.width, item.bitmap.height];
-    if (item.width !== item.maps.width || item.height !== item.maps.height) throw new ServiceError(words().differs, "differs");
-    pace = item.seconds / ((item.width * item.height) / 1e6);
-    item.original = item.maps.labels.slice();
-    item.state = "done";
-    $("spoken").textContent = words().said(item.name, told(shares(item.maps, model.classes)));
-  } catch (error) {
-    if (error.code === "queue_full" || error.code === "not_ready") await pause(item, Math.max(1, error.retryAfter || 2));
-    else fail(item, error.code === "offline" ? words().offline : error.code === "cancelled" ? words().failed : error.message);
+function remove(item) {
+  const at = queue.items.indexOf(item);
+  queue.remove(item);
+  item.entry.remove();
+  if (item !== queue.current) return;
+  const next = queue.items[at] ?? queue.items[at - 1];
+  if (next) {
+    select(next);
+    next.button.focus();
+    return;
   }
-  clearInterval(clock);
-  working = null;
-  drawThumb(item, stage.colors);
-  if (current === item && item.bitmap) stage.show(item);
+  queue.current = null;
+  stage.show(null);
   refresh();
-  work();
+  $("pick").focus();
 }
 
-async function pause(item, seconds) {
-  for (let left = Math.ceil(seconds); left > 0; left--) {
-    item.note = words().busy(left);
-    showStatus();
-    await new Promise((resolve) => setTimeout(resolve, 1000));
-  }
-  item.note = null;
-  item.state = "waiting";
-}
-
-function fail(item, message) {
-  item.state = "failed";
-  item.error = message;
-  $("spoken").textContent = `${item.name}: ${message}`;
+function neighbour(step) {
+  const item = queue.items[queue.items.indexOf(queue.current) + step];
+  if (item) select(item);
 }
 
 // ---- what is shown
 
-function refresh() {
+function refreshItem(item) {
+  markThumb(item);
+  if (item === queue.current) refresh();
+}
+
+function markThumb(item) {
   const known = words();
-  const there = current !== null;
-  $("drop").hidden = there;
-  $("canvas").hidden = !current?.bitmap;
-  $("zoom").hidden = !current?.bitmap;
-  $("strip").hidden = !there;
-  $("side").hidden = !current?.maps;
+  item.button.setAttribute("aria-current", String(item === queue.current));
+  item.button.dataset.state = item.state;
+  item.button.dataset.mark = item.saved ? "✓" : item.edited ? "✎" : item.state === "failed" ? "!" : "";
+  const state = item.saved ? known.saved : item.state === "failed" ? known.failedShort : item.state === "done" ? "" : known.waiting;
+  item.button.setAttribute("aria-label", state ? `${item.name}, ${state}` : item.name);
+}
+
+function refresh() {
+  const item = queue.current;
+  const isThere = item !== null, isDone = Boolean(item?.maps && item.bitmap && queue.model);
+  document.body.classList.toggle("empty", !isThere);
+  $("drop").hidden = isThere;
+  $("canvas").hidden = !item?.bitmap;
+  $("bar").hidden = $("strip").hidden = !isThere;
+  $("bar").inert = !isDone;
+  $("side").hidden = !isThere;
+  $("side").inert = !isDone;
   showStatus();
-  for (const item of items) {
-    item.button.setAttribute("aria-current", String(item === current));
-    item.button.dataset.state = item.state;
-    item.button.classList.toggle("edited", Boolean(item.edited));
-  }
-  $("slider").hidden = !(current?.maps && stage.view === "slider");
-  if (!current?.maps) {
-    if (there) $("canvas").setAttribute("aria-label", current.name);
-    return;
-  }
-  const rows = shares(current.maps, model.classes);
-  const picked = painter.tool === "look" ? null : painter.label;
-  fillLegend($("legend"), rows, model.classes, stage.hidden, picked, { hide, solo, pick });
+  queue.items.forEach(markThumb);
+  $("slider").hidden = !(isDone && stage.view === "slider");
+  refreshBar();
+  $("startWatch").hidden = !collector.watch.on;
+  if (isDone) refreshSide(item);
+  else if (isThere) clearSide(item);
+  afterDrawing();
+}
+
+function refreshBar() {
+  const known = words();
+  const isMap = stage.view === "confidence" || stage.view === "entropy";
+  segments($("views"), VIEWS, stage.view, setView);
+  $("opacity").hidden = isMap || stage.view === "mask";
+  $("scale").hidden = !isMap;
+  [$("scale").firstElementChild.textContent, $("scale").lastElementChild.textContent] = stage.view === "entropy" ? [known.sureEnd, known.unsureEnd] : [known.unsureEnd, known.sureEnd];
+}
+
+function clearSide(item) {
+  $("canvas").setAttribute("aria-label", item.name);
+  $("legend").replaceChildren();
+  $("legend").dataset.key = "";
+  $("all").hidden = true;
+  $("facts").textContent = item.name;
+  refreshTools(item);
+}
+
+function refreshSide(item) {
+  const known = words();
+  const isPainting = painter.tool === "brush" || painter.tool === "fill";
+  fillLegend($("legend"), item, queue.model.classes, stage.hidden, isPainting ? painter.label : null, { hide, solo, pick });
   $("all").hidden = stage.hidden.size === 0;
-  $("canvas").setAttribute("aria-label", known.said(current.name, told(rows)));
-  $("opacity").hidden = !["overlay", "slider"].includes(stage.view);
-  segments($("views"), ["overlay", "mask", "confidence", "entropy", "slider"], stage.view, setView);
-  $("facts").textContent = known.facts(current.width, current.height, current.seconds.toFixed(current.seconds < 10 ? 1 : 0));
-  $("tools").hidden = collection === null;
-  if (collection) {
-    segments($("tool"), ["look", "brush", "eraser", "fill"], painter.tool, setTool);
-    const history = painter.history(current);
-    $("undo").disabled = !history.done.length;
-    $("redo").disabled = !history.undone.length;
-    $("brushClass").textContent = picked === null ? "" : known.paints(model.classes[painter.label]?.name ?? "");
-    $("collected").textContent = (current.saved ? `${known.saved}. ` : "") + known.collected(collection.count, collection.folder);
-  }
-  placeSlider();
+  $("canvas").setAttribute("aria-label", known.said(item.name, told(shares(item, queue.model.classes))));
+  $("facts").textContent = `${item.name} · ${known.facts(item.width, item.height, item.seconds.toFixed(item.seconds < 1 ? 2 : item.seconds < 10 ? 1 : 0))}`;
+  refreshTools(item);
+}
+
+function refreshTools(item) {
+  const known = words();
+  segments($("tool"), TOOLS, painter.tool, setTool, true);
+  $("brushSize").hidden = painter.tool !== "brush" && painter.tool !== "eraser";
+  $("hint").textContent = known.hints[painter.tool](nameOf(queue.model?.classes ?? [], painter.label));
+  const history = painter.history(item);
+  $("undo").disabled = !history.done.length;
+  $("redo").disabled = !history.undone.length;
+  const { on, count, folder, splits } = collector.state;
+  $("save").hidden = !on;
+  $("save").disabled = Boolean(item.saved || item.saving);
+  $("save").textContent = item.saved ? `✓ ${known.saved}` : known.save;
+  $("next").hidden = !collector.watch.on;
+  $("next").lastElementChild.textContent = known.next;
+  const what = on ? known.collected(count, folder, splits.val ?? 0) : known.notCollecting;
+  $("collected").textContent = collector.watch.on ? `${what} ${collector.left}` : what;
 }
 
 function showStatus() {
   const known = words();
-  const item = current;
-  const busy = item && ["waiting", "sending", "labelling", "failed"].includes(item.state);
-  $("status").hidden = !(busy || (!model.ready && !model.failed));
+  const { current: item, model, trouble } = queue;
+  const [spin, text, bar, button] = $("status").children;
+  const isFailed = item?.state === "failed", isBusy = item && ["waiting", "sending", "labelling"].includes(item.state);
+  const isBad = isFailed || (trouble !== null && trouble !== "loading");
+  $("status").hidden = !(isFailed || isBusy || trouble !== null);
+  $("status").classList.toggle("bad", isBad);
   if ($("status").hidden) return;
-  const [text, bar, button] = $("status").children;
-  bar.hidden = item?.state === "failed" || !item;
-  button.hidden = !item || item.state === "failed";
-  $("status").classList.toggle("bad", item?.state === "failed" || Boolean(model.failed));
-  bar.removeAttribute("value");
-  if (!item || !model.ready) text.textContent = model.failed ?? known.loading;
-  else if (item.state === "failed") text.textContent = item.error;
-  else if (item.note) text.textContent = item.note;
-  else if (item.state === "waiting") text.textContent = known.waiting;
-  else if (item.state === "sending") {
-    text.textContent = known.sending;
-    if (item.sent) bar.value = item.sent;
-  } else {
-    const spent = (performance.now() - working.began) / 1000;
-    const expected = pace && item.width ? (pace * item.width * item.height) / 1e6 : null;
-    text.textContent = expected && expected > 2 ? `${known.labelling}, ${known.about(Math.max(1, Math.round(expected - spent)))}` : known.labelling;
-    if (expected && expected > 1) bar.value = Math.min(0.98, spent / expected);
-  }
+  const expected = isBusy && model ? queue.expected(item) : null;
+  const share = item?.state === "sending" && item.sent ? item.sent : expected?.share;
+  spin.hidden = isFailed || (isBad && trouble !== "offline");
+  bar.hidden = share === undefined || Boolean(trouble);
+  if (share !== undefined) bar.value = share;
+  button.hidden = !(isFailed || isBusy);
+  button.textContent = isFailed ? known.again : known.cancel;
+  let said = known[item?.state] ?? "";
+  if (isFailed) said = item.error;
+  else if (trouble !== null) said = trouble === "loading" ? known.loading : trouble === "offline" ? known.offline : known.noModel(trouble);
+  else if (item.note) said = item.note;
+  else if (expected) said = `${known.labelling} · ${known.about(expected.left)}`;
+  if (text.textContent !== said) text.textContent = said;
+  if (said !== showStatus.said && (isBad || trouble)) say(said);
+  showStatus.said = said;
 }
 
-function segments(element, names, chosen, choose) {
-  if (element.childElementCount !== names.length) {
-    element.replaceChildren(...names.map((name) => {
-      const button = document.createElement("button");
-      button.type = "button";
-      button.setAttribute("role", "radio");
-      button.dataset.name = name;
-      button.addEventListener("click", () => choose(name));
-      return button;
-    }));
-    element.addEventListener("keydown", (event) => {
-      const step = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
-      if (!step) return;
-      event.preventDefault();
-      event.stopPropagation();
-      const next = element.children[(names.indexOf(event.target.dataset.name) + step + names.length) % names.length];
-      next.click();
-      next.focus();
-    });
+function afterDrawing() {
+  if (stage.item?.bitmap) {
+    const percent = (100 * stage.scale) / stage.ratio;
+    $("zoom").querySelector(".percent").textContent = `${percent < 10 ? percent.toFixed(1) : Math.round(percent)} %`;
   }
-  for (const button of element.children) {
-    const isChosen = button.dataset.name === chosen;
-    button.textContent = words()[button.dataset.name];
-    button.setAttribute("aria-checked", String(isChosen));
-    button.tabIndex = isChosen ? 0 : -1;
-  }
+  if ($("slider").hidden || !stage.item?.bitmap) return;
+  $("slider").style.translate = `${stage.splitLeft}px 0`;
+  $("slider").setAttribute("aria-valuenow", String(Math.round(100 * stage.split)));
 }
+
+// ---- what the user chooses
 
 function setView(view) {
   stage.view = view;
@@ -203,9 +218,11 @@ function setView(view) {
 }
 
 function setTool(tool) {
+  if (!queue.current?.maps) return;
+  if (painter.tool === "look" && tool !== "look" && stage.view !== "mask") setView("overlay");
   painter.use(tool);
-  if (tool !== "look" && !["overlay", "mask"].includes(stage.view)) setView("overlay");
   $("canvas").classList.toggle("painting", tool !== "look");
+  showTip(null);
   refresh();
 }
 
@@ -216,62 +233,120 @@ function hide(id, off) {
 }
 
 function solo(id) {
-  const others = model.classes.map((each) => each.id).filter((each) => each !== id);
-  const alone = others.every((each) => stage.hidden.has(each)) && !stage.hidden.has(id);
-  stage.hidden = new Set(alone ? [] : others);
+  const others = [...queue.model.classes.map((each) => each.id), 255].filter((each) => each !== id);
+  const isAlone = others.every((each) => stage.hidden.has(each)) && !stage.hidden.has(id);
+  stage.hidden = new Set(isAlone ? [] : others);
+  if (stage.view === "confidence" || stage.view === "entropy") stage.view = "overlay";
   stage.paintLayer();
   refresh();
 }
 
 function pick(id) {
   painter.label = id;
+  stage.hidden.delete(id); // what is painted is to be seen
+  stage.paintLayer();
   refresh();
 }
 
+function labelAt({ x, y }) {
+  const maps = queue.current?.maps;
+  const column = Math.floor(x), row = Math.floor(y);
+  if (!maps || stage.item !== queue.current || column < 0 || row < 0 || column >= maps.width || row >= maps.height) return null;
+  const at = row * maps.width + column;
+  return { label: maps.labels[at], at, isOwn: queue.current.original && queue.current.original[at] !== maps.labels[at] };
+}
+
+function pickUnder(place) {
+  const found = labelAt(place);
+  if (found) pick(found.label);
+}
+
 function showTip(place) {
-  const tip = $("tip");
-  const maps = current?.maps;
-  const x = Math.floor(place?.x ?? -1), y = Math.floor(place?.y ?? -1);
-  tip.hidden = !maps || x < 0 || y < 0 || x >= maps.width || y >= maps.height;
-  if (tip.hidden) return;
-  const at = y * maps.width + x;
-  const label = maps.labels[at];
+  const found = place && labelAt(place);
+  $("tip").hidden = !found;
+  if (!found) return null;
   const known = words();
-  const swatch = document.createElement("i");
-  swatch.style.setProperty("--color", `rgb(${(model.classes[label]?.color ?? [224, 224, 192]).join(" ")})`);
-  const sure = stage.view === "entropy" ? known.doubt(Math.round(maps.entropy[at] / 2.55)) : known.sure(Math.round(maps.confidence[at] / 2.55));
-  const name = document.createElement("b");
-  name.textContent = model.classes[label]?.name ?? "void";
-  tip.replaceChildren(swatch, name, ` ${maps.labels[at] === current.original[at] ? sure : ""}`);
-  const room = $("stage").clientWidth - tip.offsetWidth - 8;
-  tip.style.translate = `${Math.min(place.left + 14, room)}px ${place.top < 60 ? place.top + 18 : place.top - 40}px`;
+  const { maps } = queue.current;
+  const swatch = document.createElement("i"), name = document.createElement("b"), sure = document.createElement("span");
+  swatch.style.setProperty("--color", css(stage.colors[found.label] ?? [224, 224, 192]));
+  name.textContent = nameOf(queue.model.classes, found.label);
+  const percent = (value) => Math.round(value / 2.55);
+  sure.textContent = found.isOwn ? known.own : stage.view === "entropy" ? known.doubt(percent(maps.entropy[found.at])) : known.sure(percent(maps.confidence[found.at]));
+  $("tip").replaceChildren(swatch, name, sure);
+  const room = $("stage").clientWidth - $("tip").offsetWidth - 8;
+  $("tip").style.translate = `${Math.max(8, Math.min(place.left + 14, room))}px ${place.top < 64 ? place.top + 22 : place.top - 44}px`;
+  return `${name.textContent}, ${sure.textContent}`;
 }
 
-function placeSlider() {
-  if ($("slider").hidden || !current?.maps) return;
-  $("slider").style.translate = `${stage.splitLeft}px 0`;
-  $("slider").setAttribute("aria-valuenow", String(Math.round(100 * stage.split)));
+function read(right, down) {
+  if (!queue.current?.maps) return;
+  const told = showTip(stage.moveCursor(right, down));
+  if (told) say(told);
 }
 
-function neighbour(step) {
-  const at = items.indexOf(current) + step;
-  if (items[at]) select(items[at]);
+// The brush, pressed at the keyboard's place.
+function press() {
+  if (!stage.cursor || painter.tool === "look" || !queue.current?.maps) return;
+  painter.down(stage.cursor);
+  painter.up();
+  say(showTip(stage.placeOf(stage.cursor)) ?? "");
 }
 
-async function saveCorrection() {
-  const item = current;
-  const form = new FormData();
-  form.append("image", item.file, item.name);
-  form.append("mask", await maskOf(item, stage.colors), "mask.png");
+function resize(factor) {
+  const size = factor > 1 ? Math.ceil(painter.size * factor) : Math.floor(painter.size * factor);
+  $("size").value = Math.max(1, size);
+  $("size").oninput();
+}
+
+// ---- correcting
+
+async function save() {
+  const item = queue.current;
+  item.saving = true;
+  refresh();
   try {
-    const reply = await send("/v1/collect", form);
-    collection = JSON.parse(await reply.text());
-    item.saved = true;
-    $("spoken").textContent = words().saved;
+    const { split } = await collector.save(item, stage.colors);
+    toast(words().savedIn(collector.state.folder, split === "val"));
+    say(words().saved);
   } catch (error) {
-    $("spoken").textContent = error.message;
-    window.alert(error.code === "offline" ? words().offline : error.message);
+    toast(error.code === "offline" ? words().saveOffline : spoken(error), true);
+    if (error.code === "offline") reconnect();
   }
+  item.saving = false;
+  refresh();
+}
+
+function reconnect() {
+  if (queue.trouble !== null) return;
+  queue.trouble = "offline";
+  queue.connect();
+}
+
+// The most useful picture of the watched folder; the one after it is fetched meanwhile.
+async function nextUseful() {
+  $("next").disabled = $("startWatch").disabled = true;
+  try {
+    const ahead = queue.items.find((item) => item.isAhead);
+    if (ahead) {
+      ahead.isAhead = false;
+      select(ahead);
+    } else {
+      const file = await collector.next();
+      if (file) add([file]);
+      else toast(words().left(0));
+    }
+    const file = await collector.next();
+    if (file) {
+      const [item] = queue.add([file]);
+      item.isAhead = true;
+      addToStrip($("strip").querySelector("ul"), item, () => stage.colors, { choose: select, drop: remove });
+      queue.work();
+    }
+  } catch (error) {
+    toast(error.code === "offline" ? words().offline : spoken(error), true);
+    if (error.code === "offline") reconnect();
+  }
+  $("next").disabled = $("startWatch").disabled = false;
   refresh();
 }
 
@@ -297,6 +372,29 @@ function listen() {
     add(event.dataTransfer.files);
   });
   addEventListener("paste", (event) => add(event.clipboardData.files));
+  addEventListener("beforeunload", (event) => {
+    if (collector.state.on && queue.items.some((item) => item.edited && !item.saved)) event.preventDefault();
+  });
+  $("status").querySelector("button").onclick = () => {
+    const item = queue.current;
+    if (item.state === "failed") queue.again(item), queue.open(item).then(() => item === queue.current && item.bitmap && stage.show(item));
+    else queue.cancel(item);
+  };
+  $("model").onclick = () => tellModel(queue.model);
+  $("help").onclick = () => tell(words().keys, words().keyList);
+  $("language").onclick = () => {
+    otherLanguage();
+    translate();
+    if (queue.model) describe(queue.model);
+    refresh();
+  };
+  $("theme").onclick = () => setTheme(isDark() ? "light" : "dark");
+  listenPanel();
+  listenSlider();
+  listenKeys(stage, painter, { neighbour, setView, setTool, resize, read, press, remove: () => remove(queue.current) });
+}
+
+function listenPanel() {
   $("opacity").querySelector("input").oninput = (event) => {
     stage.opacity = event.target.value / 100;
     $("opacity").querySelector("output").textContent = `${event.target.value} %`;
@@ -305,6 +403,7 @@ function listen() {
   $("size").oninput = () => {
     painter.size = Number($("size").value);
     $("size").nextElementSibling.textContent = `${painter.size} px`;
+    stage.draw();
   };
   $("all").onclick = () => {
     stage.hidden.clear();
@@ -313,52 +412,33 @@ function listen() {
   };
   $("zoom").onclick = (event) => {
     const kind = event.target.closest("button")?.dataset.zoom;
+    if (!kind || !stage.item?.bitmap) return;
     if (kind === "fit") stage.fit();
-    else if (kind) stage.zoom(kind === "in" ? 1.5 : 1 / 1.5);
-  };
-  $("status").querySelector("button").onclick = () => {
-    if (working?.item === current) working.controller.abort();
-    else if (current.state === "waiting") fail(current, words().failed);
-    refresh();
+    else stage.zoom({ in: 1.5, out: 1 / 1.5, one: stage.ratio / stage.scale }[kind]);
   };
   $("undo").onclick = () => painter.undo();
   $("redo").onclick = () => painter.redo();
-  $("save").onclick = saveCorrection;
-  $("getMask").onclick = () => giveMask(current, stage.colors);
-  $("getOverlay").onclick = () => giveOverlay(current, stage.colors, stage.hidden, stage.opacity);
-  $("getJson").onclick = () => giveJson(current, model);
-  $("model").onclick = () => tellModel(model);
-  $("help").onclick = () => tell(words().keys, words().keyList);
-  $("language").onclick = () => {
-    otherLanguage();
-    translate();
-    describe();
-    refresh();
-  };
-  $("theme").onclick = () => setTheme(isDark() ? "light" : "dark");
-  listenSlider();
-  const resize = (change) => {
-    $("size").value = painter.size + change;
-    $("size").oninput();
-  };
-  listenKeys(stage, painter, { neighbour, setView, resize, canPaint: () => collection !== null });
+  $("save").onclick = save;
+  $("next").onclick = $("startWatch").onclick = nextUseful;
+  $("getMask").onclick = () => giveMask(queue.current, stage.colors);
+  $("getOverlay").onclick = () => giveOverlay(queue.current, stage.colors, stage.hidden, stage.opacity);
+  $("getJson").onclick = () => giveJson(queue.current, queue.model);
 }
 
 function listenSlider() {
   const slider = $("slider");
-  const drag = (event) => {
-    stage.split = Math.min(1, Math.max(0, stage.place(event).x / current.width));
+  const to = (share) => {
+    stage.split = Math.min(1, Math.max(0, share));
     stage.draw();
   };
   slider.onpointerdown = (event) => slider.setPointerCapture(event.pointerId);
-  slider.onpointermove = (event) => slider.hasPointerCapture(event.pointerId) && drag(event);
+  slider.onpointermove = (event) => slider.hasPointerCapture(event.pointerId) && to(stage.place(event).x / queue.current.width);
   slider.onkeydown = (event) => {
-    const step = { ArrowLeft: -0.02, ArrowRight: 0.02 }[event.key];
-    if (!step) return;
+    const share = { ArrowLeft: stage.split - 0.02, ArrowRight: stage.split + 0.02, Home: 0, End: 1 }[event.key];
+    if (share === undefined) return;
     event.preventDefault();
     event.stopPropagation();
-    stage.split = Math.min(1, Math.max(0, stage.split + step));
-    stage.draw();
+    to(share);
   };
 }
 
@@ -371,54 +451,49 @@ function setTheme(theme) {
   localStorage.setItem("theme", theme);
 }
 
-function describe() {
+function describe(model) {
   const { formats, max_side: side, max_bytes: bytes } = model.limits;
+  document.title = `${model.name} · fullconv`;
   $("model").textContent = model.name;
-  $("model").hidden = !model.name;
-  $("formats").textContent = formats ? words().formats(formats.join(", "), side.toLocaleString(), Math.round(bytes / 2 ** 20)) : "";
-}
-
-async function connect() {
-  for (;;) {
-    try {
-      model = { ...(await getJson("/v1/model")), ready: true };
-      return;
-    } catch (error) {
-      if (error.code === "unauthorized" || error.code === "401") bear(window.prompt(words().token) ?? "");
-      else {
-        model.failed = error.code === "not_ready" && error.retryAfter ? null : error.message || words().offline;
-        showStatus();
-        await new Promise((resolve) => setTimeout(resolve, 1500));
-      }
-    }
-  }
+  $("model").hidden = false;
+  $("model").setAttribute("aria-label", `${words().aboutModel}: ${model.name}`);
+  $("knows").textContent = words().knows(model.name, model.classes.length);
+  $("palette").replaceChildren(
+    ...model.classes.slice(0, 24).map((each) => {
+      const entry = document.createElement("li");
+      entry.style.setProperty("--color", css(each.color));
+      entry.textContent = shown(each.name);
+      return entry;
+    }),
+  );
+  $("formats").textContent = words().formats(formats.filter((each) => each !== "TIFF").join(", "), side.toLocaleString("en"), Math.round(bytes / 2 ** 20));
 }
 
 async function offerExamples() {
-  const names = (await getJson("/v1/examples").catch(() => ({ examples: [] }))).examples;
-  $("examples").hidden = !names.length;
-  for (const [index, name] of names.entries()) {
+  const { examples } = await getJson("/v1/examples");
+  for (const [index, name] of examples.entries()) {
     const blob = await getBlob(`/v1/examples/${index}`);
-    const button = document.createElement("button");
+    const button = document.createElement("button"), picture = document.createElement("img");
     button.type = "button";
-    const picture = document.createElement("img");
     picture.src = URL.createObjectURL(blob);
     picture.alt = name;
     button.append(picture);
     button.onclick = () => add([new File([blob], name, { type: blob.type })]);
     $("examples").querySelector("div").append(button);
+    $("examples").hidden = false;
   }
 }
 
 if (localStorage.getItem("theme")) setTheme(localStorage.getItem("theme"));
-if (!matchMedia("(pointer: coarse)").matches) $("camera").hidden = true;
+$("camera").hidden = !matchMedia("(pointer: coarse)").matches;
 translate();
 listen();
 refresh();
-await connect();
-stage.colors = model.classes.map((each) => each.color);
-collection = await getJson("/v1/collect").catch(() => null);
-describe();
-refresh();
-work();
-await offerExamples();
+setInterval(showStatus, 250);
+setInterval(async () => {
+  const { on, ranked, total } = collector.watch;
+  if (!on || ranked === total || queue.trouble !== null) return;
+  await collector.look().catch(() => {});
+  refresh();
+}, 3000);
+queue.connect();

@@ -1,5 +1,6 @@
 // Files for the user to keep: mask, overlay, figures.
 
+import { classTable, painted } from "./colors.js";
 import { shares } from "./legend.js";
 import { encodeLabels } from "./png.js";
 
@@ -15,15 +16,14 @@ function give(blob, name) {
 
 export const maskOf = (item, colors) => encodeLabels(item.maps.labels, item.width, item.height, colors);
 
-export const giveMask = async (item, colors) => give(await maskOf(item, colors), `${stem(item.name)}.png`);
+export const giveMask = async (item, colors) => give(await maskOf(item, colors), `${stem(item.name)}_mask.png`);
 
 // The picture under its classes, at its own size.
 export async function giveOverlay(item, colors, hidden, opacity) {
   const { width, height } = item;
   const layer = new OffscreenCanvas(width, height);
-  const image = new ImageData(width, height);
-  item.maps.labels.forEach((label, index) => image.data.set([...(colors[label] ?? [224, 224, 192]), hidden.has(label) ? 0 : 255], 4 * index));
-  layer.getContext("2d").putImageData(image, 0, 0);
+  const all = { x: 0, y: 0, w: width, h: height };
+  layer.getContext("2d").putImageData(painted(item.maps.labels, width, all, classTable(colors, hidden)), 0, 0);
   const canvas = new OffscreenCanvas(width, height);
   const context = canvas.getContext("2d");
   context.drawImage(item.bitmap, 0, 0);
@@ -33,7 +33,7 @@ export async function giveOverlay(item, colors, hidden, opacity) {
 }
 
 export function giveJson(item, model) {
-  const classes = Object.fromEntries(shares(item.maps, model.classes).map((row) => [row.name, row.share]));
-  const content = { source: item.name, model: model.name, width: item.width, height: item.height, corrected: Boolean(item.edited), classes };
+  const classes = Object.fromEntries(shares(item, model.classes).map((row) => [row.name, row.share]));
+  const content = { source: item.name, model: model.name, digest: model.digest, width: item.width, height: item.height, corrected: Boolean(item.edited), classes };
   give(new Blob([JSON.stringify(content, null, 1)], { type: "application/json" }), `${stem(item.name)}.json`);
 }

@@ -1,36 +1,43 @@
 // What keys do.
 
-// `neighbour(step)` goes to another picture, `setView(name)` changes the view, `canPaint()` says whether corrections are on.
-export function listenKeys(stage, painter, { neighbour, setView, resize, canPaint }) {
+// `on` has neighbour(step), setView(name), setTool(name), resize(change), remove(), read(right, down), press().
+export function listenKeys(stage, painter, on) {
   const step = 60;
   const actions = {
     "+": () => stage.zoom(1.5), "=": () => stage.zoom(1.5), "-": () => stage.zoom(1 / 1.5), 0: () => stage.fit(),
     ArrowLeft: () => stage.move(step, 0), ArrowRight: () => stage.move(-step, 0), ArrowUp: () => stage.move(0, step), ArrowDown: () => stage.move(0, -step),
-    PageUp: () => neighbour(-1), PageDown: () => neighbour(1),
-    1: () => setView("overlay"), 2: () => setView("mask"), 3: () => setView("confidence"), 4: () => setView("entropy"), 5: () => setView("slider"),
-    "[": () => resize(-2), "]": () => resize(2),
-    " ": () => bare(true),
+    PageUp: () => on.neighbour(-1), PageDown: () => on.neighbour(1),
+    1: () => on.setView("overlay"), 2: () => on.setView("mask"), 3: () => on.setView("slider"), 4: () => on.setView("confidence"), 5: () => on.setView("entropy"),
+    v: () => on.setTool("look"), b: () => on.setTool("brush"), e: () => on.setTool("eraser"), f: () => on.setTool("fill"),
+    "[": () => on.resize(1 / 1.25), "]": () => on.resize(1.25),
+    " ": () => bare(true), Delete: () => on.remove(), Enter: () => on.press(),
   };
-  const bare = (on) => {
-    stage.bare = on;
+  const reading = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
+  const bare = (isOn) => {
+    stage.bare = isOn;
     stage.draw();
   };
   addEventListener("keydown", (event) => {
-    if (document.querySelector("dialog[open]") || !stage.item?.bitmap) return;
-    if ((event.ctrlKey || event.metaKey) && !event.altKey) {
+    if (document.querySelector("dialog[open]") || !stage.item?.bitmap || event.altKey) return;
+    const onControl = event.target.closest("button, input, [role=slider]");
+    if (event.ctrlKey || event.metaKey) {
       const key = event.key.toLowerCase();
-      if (canPaint() && (key === "z" || key === "y")) {
-        event.preventDefault();
-        key === "y" || event.shiftKey ? painter.redo() : painter.undo();
-      }
+      if (key !== "z" && key !== "y") return;
+      event.preventDefault();
+      key === "y" || event.shiftKey ? painter.redo() : painter.undo();
       return;
     }
-    const onControl = event.target.closest("button, input, [role=slider]");
-    if (onControl && !event.key.startsWith("Page") && !/^[\d\[\]+=-]$/.test(event.key)) return;
-    const action = actions[event.key];
-    if (!action || event.altKey) return;
+    if (onControl && /^(Arrow.*| |Enter)$/.test(event.key)) return;
+    if (event.shiftKey && reading[event.key]) {
+      event.preventDefault();
+      on.read(...reading[event.key]);
+      return;
+    }
+    const action = actions[event.key.length === 1 ? event.key.toLowerCase() : event.key];
+    if (!action) return;
     event.preventDefault();
     action();
   });
   addEventListener("keyup", (event) => event.key === " " && stage.bare && bare(false));
+  addEventListener("blur", () => stage.bare && bare(false));
 }

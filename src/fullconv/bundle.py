@@ -5,8 +5,10 @@ weights, and ends with a digest of itself: a bundle that was changed by accident
 `README.md` says the same to people; nothing reads it.
 """
 
+import contextlib
 import hashlib
 import json
+import math
 from collections.abc import Sequence
 from difflib import get_close_matches
 from pathlib import Path
@@ -18,6 +20,7 @@ import safetensors.torch
 import torch
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat
 
+from fullconv import hub
 from fullconv.data.extra import ExtraFormat
 from fullconv.errors import BundleError, DataError, FullconvError
 from fullconv.labels import Head, LabelSet, head_sizes
@@ -179,10 +182,12 @@ def digest(content: dict[str, Any]) -> str:
 
 
 def find_bundle(model: str | Path) -> Path:
-    """The bundle folder that `model` names: itself; of a run folder the best checkpoint, else the last; or a built-in model.
+    """The bundle folder that `model` names: itself; of a run folder the best checkpoint, else the last; a built-in model; or
+    one of the Hub, "hf:owner/name", which is downloaded once.
 
     Raises:
         BundleError: there is none.
+        InputError: an address of the Hub that is none.
     """
     folder = Path(model)
     best, last = folder / "checkpoints" / "best", folder / "checkpoints" / "last"
@@ -191,11 +196,14 @@ def find_bundle(model: str | Path) -> Path:
             return place
     if str(model) in built_in_names():
         return BUILT_IN / model
+    if hub.is_address(model) and not folder.exists():
+        return hub.fetch(str(model), (MANIFEST, WEIGHTS))
     if not folder.exists():
         near = get_close_matches(str(model), built_in_names(), n=1)
         hint = f"; did you mean the built-in {near[0]!r}?" if near else ""
         raise BundleError(
-            f"no model at {model}{hint}; expected a run folder, a bundle folder, or one of {', '.join(built_in_names())}"
+            f"no model at {model}{hint}; expected a run folder, a bundle folder, hf:owner/name, or one of "
+            f"{', '.join(built_in_names())}"
         )
     raise BundleError(
         f"{model} holds no model: neither {MANIFEST} nor checkpoints/best; train one with 'fullconv train'"
@@ -211,7 +219,7 @@ def load_bundle(model: str | Path, for_prediction: bool = False) -> Bundle:
     """Reads and checks a bundle, and builds its network on the CPU.
 
     Args:
-        model: a run folder, a bundle folder or the name of a built-in model.
+        model: a run folder, a bundle folder, the name of a built-in model, or "hf:owner/name".
         for_prediction: the network starts quicker, but has no modules of the backbone's library and cannot be trained.
 
     Raises:
@@ -238,6 +246,23 @@ def load_bundle(model: str | Path, for_prediction: bool = False) -> Bundle:
             f"{folder} does not load: {str(error).splitlines()[0]}; was it made by another version?"
         ) from None
     return Bundle(network.eval(), manifest, folder)
+
+
+def card_of(folder: Path) -> str:
+    """The card in a bundle's folder, or where it lacks one, as `save_bundle` would write it.
+
+    Raises:
+        BundleError: the bundle is damaged.
+    """
+    with contextlib.suppress(OSError, UnicodeDecodeError):
+        return (folder / CARD).read_text(encoding="utf-8")
+    manifest = read_manifest(folder / MANIFEST)
+    try:
+        with safetensors.safe_open(folder / WEIGHTS, "pt") as weights:
+            num_values = sum(math.prod(weights.get_slice(name).get_shape()) for name in weights.keys())  # noqa: SIM118
+    except (OSError, safetensors.SafetensorError):
+        raise BundleError(f"{folder / WEIGHTS} cannot be read; copy the whole folder again") from None
+    return model_card(manifest.model_dump(mode="json"), num_values)
 
 
 def read_manifest(file: Path) -> Manifest:

@@ -5,7 +5,7 @@ import os
 import shutil
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from fullconv.errors import StorageError
@@ -99,6 +99,47 @@ def replaced_folder(folder: Path) -> Iterator[Path]:
         ) from None
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
+
+
+@contextmanager
+def placed_files(folder: Path, last: str) -> Iterator[Path]:
+    """Gives an empty folder to be filled; its files move into `folder` when all of them have reached the disk, `last` last.
+
+    A folder that is missing is made. Whoever finds the file called `last` finds the others too.
+
+    Raises:
+        StorageError: the disk is full or may not be written; nothing has been left in `folder`.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as parent:
+    ...     with placed_files(Path(parent) / "a", last="b.txt") as fresh:
+    ...         _ = (fresh / "b.txt").write_text("b"), (fresh / "c.txt").write_text("c")
+    ...     [str(path.relative_to(parent)) for path in sorted(Path(parent).rglob("*"))]
+    ['a', 'a/b.txt', 'a/c.txt']
+    """
+    made = [each for each in (folder, *folder.parents) if not each.exists()]
+    fresh = folder / f".{uuid.uuid4().hex[:12]}.new"
+    placed = False
+    try:
+        fresh.mkdir(parents=True)
+        yield fresh
+        files = sorted(fresh.iterdir(), key=lambda file: file.name == last)
+        for file in files:
+            with file.open("rb+") as written:
+                os.fsync(written.fileno())
+        for file in files:
+            os.replace(file, folder / file.name)
+        _sync_folder(folder)
+        placed = True
+    except OSError as error:
+        raise StorageError(
+            f"cannot write into {folder}: {error.strerror or error}; free space or choose another folder"
+        ) from None
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
+        for each in () if placed else made:
+            with suppress(OSError):
+                each.rmdir()
 
 
 def fresh_name(folder: Path) -> Path:

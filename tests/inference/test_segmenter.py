@@ -1,11 +1,14 @@
 """Segmenters: any source, any size, and predictions that agree with the network."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
 import fullconv
+from fullconv import hub
 from fullconv.bundle import Architecture, save_bundle
 from fullconv.errors import ConfigError, InputError, PictureError
 from fullconv.labels import VOC, LabelSet
@@ -163,3 +166,56 @@ def test_refinement(segmenter):
 def test_a_refinement_that_does_not_exist(segmenter):
     with pytest.raises(ConfigError, match="expected 'none' or 'crf'"):
         fullconv.Segmenter(segmenter.model, refine="snake")
+
+
+@pytest.fixture
+def bundle(tmp_path):
+    torch.manual_seed(0)
+    architecture = Architecture(model="patchwise", backbone="none", num_classes=2)
+    save_bundle(
+        tmp_path / "bundle", architecture.build().state_dict(), architecture, LabelSet.from_names(["a", "b"]),
+        Preprocessing(), trained={}, metrics={},
+    )  # fmt: skip
+    return tmp_path / "bundle"
+
+
+def test_models_of_the_hub_by_any_name_for_them(bundle, monkeypatch):
+    asked = []
+
+    def fetch(address: str, names: object) -> Path:
+        asked.append((address, names))
+        return bundle
+
+    monkeypatch.setattr(hub, "fetch", fetch)
+    for load in (
+        lambda: fullconv.load("hf:owner/name"),
+        lambda: fullconv.Segmenter.from_pretrained("owner/name"),
+        lambda: fullconv.Segmenter.from_pretrained("hf:owner/name"),
+        lambda: fullconv.Segmenter.from_pretrained("owner/name", revision="v1"),
+    ):
+        assert load().labels.names == ("a", "b")
+    files = ("model.json", "model.safetensors")
+    assert asked == [("hf:owner/name", files)] * 3 + [("hf:owner/name@v1", files)]
+
+
+def test_folders_and_built_in_models_are_never_asked_for(bundle, monkeypatch):
+    monkeypatch.setattr(hub, "fetch", None)
+    assert fullconv.Segmenter.from_pretrained(bundle).folder == bundle
+    assert fullconv.Segmenter.from_pretrained("camvid").labels.num_classes == 11
+    monkeypatch.undo()
+    with pytest.raises(InputError, match="is no address on the Hub; expected hf:owner/name"):
+        fullconv.Segmenter.from_pretrained("nowhere")
+
+
+def test_a_model_goes_to_the_hub_with_its_card(bundle, monkeypatch, segmenter):
+    pushed = []
+    monkeypatch.setattr(hub, "push", lambda *args: pushed.append(args) or "commit")
+    assert fullconv.load(bundle).push_to_hub("owner/name", private=True, message="first") == "commit"
+    card = (bundle / "README.md").read_text()
+    files = ("model.json", "model.safetensors")
+    assert pushed == [(bundle, "owner/name", files, card, True, "first")]
+    (bundle / "README.md").unlink()  # as of models that came from the Hub
+    fullconv.load(bundle).push_to_hub("owner/name")
+    assert pushed[1] == (bundle, "owner/name", files, card, False, "Upload with fullconv")
+    with pytest.raises(InputError, match="the model is in memory only"):
+        segmenter.push_to_hub("owner/name")

@@ -14,6 +14,8 @@ COMMANDS = {
     "predict": "Label every pixel of pictures of any size.",
     "serve": "Serve a model over HTTP, to people and programs.",
     "quantize": "Make an int8 version of a model, and measure it.",
+    "export": "Write a model as ONNX, OpenVINO or torch.export.",
+    "import": "Take over an FCN of torchvision or MMSegmentation.",
     "models": "List the architectures, or describe one.",
     "explain": "Show where a network looks, and what upsampling and convolution do.",
     "report": "Write a run's report.html anew.",
@@ -30,7 +32,9 @@ class LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        return getattr(importlib.import_module(f"fullconv.cli.{cmd_name}"), cmd_name)
+        # Python has a word of its own that is spelt "import".
+        name = "import_model" if cmd_name == "import" else cmd_name
+        return getattr(importlib.import_module(f"fullconv.cli.{name}"), name)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]

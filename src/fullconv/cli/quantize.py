@@ -1,9 +1,14 @@
 """fullconv quantize"""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+
+if TYPE_CHECKING:
+    from fullconv.bundle import Bundle
+    from fullconv.data.dataset import Dataset
+    from fullconv.inference.engines import Engine
 
 
 @click.command()
@@ -30,45 +35,87 @@ def quantize(model: str, data: Path, pictures: int, as_json: bool) -> None:
     fullconv predict runs/first new/*.jpg --out predictions --precision int8
     """
     from fullconv.bundle import load_bundle
-    from fullconv.cli.console import print_json, progress_bar, say
-    from fullconv.cli.evaluate import ids_by_name
-    from fullconv.data.dataset import open_dataset
-    from fullconv.errors import DataError
+    from fullconv.cli.console import print_json, say
     from fullconv.inference.engines.int8 import save_int8
-    from fullconv.inference.engines.openvino_engine import OpenVinoEngine
-    from fullconv.inference.engines.quantize import Calibration, compare, quantized, spread
-    from fullconv.labels import head_sizes
 
-    bundle, dataset = load_bundle(model, for_prediction=True), open_dataset(data)
-    calibration, samples = spread(dataset.split("train"), pictures), dataset.split("val")
-    if ids_by_name(bundle.labels.names, dataset.labels.names, model, data) is not None:
-        raise DataError(
-            f"{data} has more classes than {model}, or in another order; expected the model's own"
-        )
-    sizes = head_sizes(bundle.labels, bundle.heads)
-    fp32 = OpenVinoEngine(bundle.model, "fp32")
-    say(f"calibrating on {len(calibration)} training pictures")
-    network, num_float = quantized(
-        Calibration(fp32, calibration, dataset.labels, bundle.preprocessing, sizes), say
-    )
-    int8 = OpenVinoEngine(bundle.model, "int8", network)
-    with progress_bar("pictures") as bar:
-        task = bar.add_task("comparing", total=len(samples), figures="")
-        figures = compare(
-            (fp32, int8),
-            samples,
-            dataset.labels,
-            bundle.preprocessing,
-            sizes,
-            seen=lambda: bar.advance(task),
-        )
-    figures = {"calibration_pictures": len(calibration), "float_convolutions": num_float, **figures}
+    bundle = load_bundle(model, for_prediction=True)
+    network, figures = int8_of(bundle, data, pictures)
     folder = save_int8(bundle.folder, network, figures)
     if as_json:
         print_json({"folder": str(folder), **figures})
     else:
         print(precisions_table(figures))
         say(f"written to {folder}; use it with --precision int8")
+
+
+def int8_of(bundle: "Bundle", data: Path, pictures: int = 64) -> tuple[Any, dict[str, Any]]:
+    """A model's convolutions in int8, an openvino.Model, and what that costs, on `data`.
+
+    Raises:
+        ConfigError: the model is no FCN, or a package is not installed.
+        DataError: other classes than the model's.
+    """
+    from fullconv.cli.console import say
+    from fullconv.inference.engines.openvino_engine import OpenVinoEngine
+    from fullconv.inference.engines.quantize import Calibration, quantized, spread
+    from fullconv.labels import head_sizes
+
+    dataset = same_classes(bundle, data)
+    calibration = spread(dataset.split("train"), pictures)
+    fp32 = OpenVinoEngine(bundle.model, "fp32")
+    say(f"calibrating on {len(calibration)} training pictures")
+    sizes = head_sizes(bundle.labels, bundle.heads)
+    network, num_float = quantized(
+        Calibration(fp32, calibration, dataset.labels, bundle.preprocessing, sizes), say
+    )
+    figures = compared(bundle, data, (fp32, OpenVinoEngine(bundle.model, "int8", network)))
+    return network, {
+        "calibration_pictures": len(calibration),
+        "float_convolutions": num_float,
+        **figures,
+    }
+
+
+def compared(bundle: "Bundle", data: Path, engines: tuple["Engine", "Engine"]) -> dict[str, Any]:
+    """What two precisions say of the val split; see `engines.quantize.compare`.
+
+    Raises:
+        DataError: other classes than the model's.
+    """
+    from fullconv.cli.console import progress_bar
+    from fullconv.inference.engines.quantize import compare
+    from fullconv.labels import head_sizes
+
+    dataset = same_classes(bundle, data)
+    samples = dataset.split("val")
+    with progress_bar("pictures") as bar:
+        task = bar.add_task("comparing", total=len(samples), figures="")
+        return compare(
+            engines,
+            samples,
+            dataset.labels,
+            bundle.preprocessing,
+            head_sizes(bundle.labels, bundle.heads),
+            seen=lambda: bar.advance(task),
+        )
+
+
+def same_classes(bundle: "Bundle", data: Path) -> "Dataset":
+    """The data set, if its classes are the model's.
+
+    Raises:
+        DataError: they are not.
+    """
+    from fullconv.cli.evaluate import ids_by_name
+    from fullconv.data.dataset import open_dataset
+    from fullconv.errors import DataError
+
+    dataset, folder = open_dataset(data), str(bundle.folder)
+    if ids_by_name(bundle.labels.names, dataset.labels.names, folder, data) is not None:
+        raise DataError(
+            f"{data} has more classes than {folder}, or in another order; expected the model's own"
+        )
+    return dataset
 
 
 def precisions_table(figures: dict[str, Any]) -> str:
@@ -90,6 +137,6 @@ def precisions_table(figures: dict[str, Any]) -> str:
         lines.append(f"{name:9}  {percent(figures['mean_iou'][name]):>7}  {1000 * seconds:12.1f}")
     kept = 100 * figures["label_agreement"]
     lines += ["", f"{kept:.2f} % of the pixels of {figures['num_images']} pictures keep their label"]
-    if figures["float_convolutions"]:
+    if figures.get("float_convolutions"):
         lines.append(f"the first {figures['float_convolutions']} convolutions stay in fp32")
     return "\n".join(lines)

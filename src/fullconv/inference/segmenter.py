@@ -9,7 +9,8 @@ import torch
 from PIL import Image
 from torch import nn
 
-from fullconv.bundle import load_bundle
+from fullconv import hub
+from fullconv.bundle import MANIFEST, WEIGHTS, built_in_names, card_of, load_bundle
 from fullconv.data.extra import ExtraFormat, read_extra
 from fullconv.data.pictures import load_upright, read_picture, to_rgb
 from fullconv.drawing import before_after, confidence_picture, entropy_picture, overlay
@@ -182,6 +183,45 @@ class Segmenter:
         score_maps = self.tiler.score_maps(stacks)
         return [self.prediction(*each) for each in zip(pictures, score_maps, strict=True)]
 
+    @classmethod
+    def from_pretrained(cls, model: str | Path, revision: str | None = None) -> "Segmenter":
+        """A segmenter from a folder, or from the Hugging Face Hub where there is no such folder; `load` has all the options.
+
+        Args:
+            model: a run folder or bundle folder, a built-in model's name, or "owner/name" on the Hub.
+            revision: branch, tag or commit on the Hub; the main branch without.
+
+        Raises:
+            BundleError: nothing there, incomplete or damaged.
+            InputError: neither a folder nor a name on the Hub.
+        """
+        if revision is None and (Path(model).exists() or str(model) in built_in_names()):
+            return load(model)
+        address = str(model).removeprefix(hub.PREFIX)
+        return load(f"{hub.PREFIX}{address}" if revision is None else f"{hub.PREFIX}{address}@{revision}")
+
+    def push_to_hub(
+        self, repository: str, private: bool = False, message: str = "Upload with fullconv"
+    ) -> str:
+        """Uploads the model's folder: weights, `model.json` and card.
+
+        Args:
+            repository: "owner/name"; made where there is none.
+            private: whether a new repository is.
+            message: of the commit.
+
+        Returns:
+            The commit's id.
+
+        Raises:
+            InputError: the model is in memory only.
+            RunError: the Hub refused, or does not answer.
+        """
+        if self.folder is None:
+            raise InputError("the model is in memory only; train or save it, and load its folder")
+        card = card_of(self.folder)
+        return hub.push(self.folder, repository, (MANIFEST, WEIGHTS), card, private, message)
+
     def prediction(self, picture: np.ndarray, score_map: ScoreMap) -> Prediction:
         """What a score map of all heads' classes says of its picture."""
         first, *others = score_map.split(head_sizes(self.labels, self.heads))
@@ -252,7 +292,8 @@ def load(
     refine: str = "none",
     engine: str = "auto",
 ) -> Segmenter:
-    """A segmenter from a run folder, a bundle folder or a built-in model's name; the options are those of `Segmenter`.
+    """A segmenter from a run folder, a bundle folder, a built-in model's name, or "hf:owner/name" on the Hugging Face Hub; the
+    options are those of `Segmenter`.
 
     Raises:
         BundleError: nothing there, incomplete or damaged.

@@ -1,9 +1,12 @@
 """Any timm or torchvision classifier as a backbone: a picture in, feature maps at several strides out."""
 
 import os
+import re
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -76,8 +79,19 @@ def build_backbone(name: str, finest: int = 4, weights: str | Path = "none") -> 
     """
     file = weights_file(weights)
     build = torchvision_backbone if name.startswith(TORCHVISION) else timm_backbone
-    try:
+    with told_if_unavailable(name, weights):
         return build(name, finest, str(weights), file)
+
+
+@contextmanager
+def told_if_unavailable(name: str, weights: str | Path) -> Iterator[None]:
+    """Says in one line what kept a library from getting a backbone's pretrained weights.
+
+    Raises:
+        RunError: they cannot be had.
+    """
+    try:
+        yield
     except FullconvError:
         raise
     except (OSError, RuntimeError, ValueError) as error:
@@ -206,18 +220,47 @@ def usable_strides(found: Iterable[int], finest: int, name: str) -> tuple[int, .
 
 
 def read_state(file: Path) -> dict[str, Tensor]:
-    """The tensors of a .safetensors or .pth file; pickled code is never run."""
+    """The tensors of a .safetensors or .pth file; pickled code is never run.
+
+    Raises:
+        InputError: the file cannot be read, or holds something else.
+    """
+    return state_in(read_checkpoint(file), file)
+
+
+def read_checkpoint(file: Path) -> Any:
+    """What a .safetensors or .pth file holds: a state dict, or a dict with one in it; pickled code is never run.
+
+    Raises:
+        InputError: the file cannot be read, or only by running code in it.
+    """
     try:
         if file.suffix == ".safetensors":
             from safetensors.torch import load_file
 
             return load_file(file)
-        state = torch.load(file, map_location="cpu", weights_only=True)
+        return torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:
-        reason = str(error).splitlines()[0].split(". ")[0]
+        reason = str(error)
+        unsafe = re.search(r"Unsupported (?:global: GLOBAL|class) ([\w.]+)", reason)
+        if unsafe:
+            raise InputError(
+                f"{file} cannot be read as weights: it holds a {unsafe[1]} too, and to read that would run code; where you "
+                "trust the file, save its tensors alone where it was made: torch.save(checkpoint['state_dict'], 'weights.pth')"
+            ) from None
         raise InputError(
-            f"{file} cannot be read as weights ({reason}); expected a whole .safetensors or .pth file; copy it again"
+            f"{file} cannot be read as weights ({reason.splitlines()[0].split('. ')[0]}); expected a whole .safetensors or "
+            ".pth file; copy it again"
         ) from None
+
+
+def state_in(checkpoint: Any, file: Path) -> dict[str, Tensor]:
+    """The state dict in what a file holds.
+
+    Raises:
+        InputError: there is none.
+    """
+    state = checkpoint
     if isinstance(state, dict):
         state = state.get("state_dict", state.get("model_state_dict", state))
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):

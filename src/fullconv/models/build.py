@@ -10,6 +10,7 @@ from fullconv.errors import InputError, UnknownNameError
 from fullconv.models.backbones import build_backbone
 from fullconv.models.caffe import CAFFE_PREPROCESSING, CaffeAlexNet, CaffeFCN
 from fullconv.models.caffe_weights import load_caffe_weights
+from fullconv.models.dilated import MMSEG_BACKBONES, TORCHVISION_BACKBONES, mmseg_fcn, torchvision_fcn
 from fullconv.models.fcn import FCN, FcnOptions
 from fullconv.models.fusion import LateFusion, replace_input, widen_input
 from fullconv.models.ladder import Ladder, load_vgg16
@@ -26,13 +27,15 @@ class Kind:
 
     Attributes:
         stride: of the finest feature map that is scored or joined.
-        backbone: the default one; the only one unless `any_backbone`.
-        any_backbone: whether it can be built over others.
+        backbone: the default one.
+        any_backbone: whether it can be built over any other.
+        backbones: else those that it can be built over, besides its default.
     """
 
     stride: int
     backbone: str
     any_backbone: bool = False
+    backbones: tuple[str, ...] = ()
 
 
 MODELS = {
@@ -49,6 +52,8 @@ MODELS = {
     "ladder16s": Kind(16, "vgg16"),
     "ladder8s": Kind(8, "vgg16"),
     "ladder": Kind(2, "vgg16"),
+    "torchvision_fcn": Kind(8, "torchvision/resnet50", backbones=TORCHVISION_BACKBONES),
+    "mmseg_fcn": Kind(8, "resnet50c", backbones=MMSEG_BACKBONES),
     "patchwise": Kind(1, "none"),
 }
 
@@ -77,9 +82,10 @@ def build_model(
     Args:
         name: a key of `MODELS`: "fcn32s", "fcn16s", "fcn8s", "fcn4s" over any backbone; the papers' own "caffe_fcn32s",
             "caffe_fcn16s", "caffe_fcn8s", "caffe_fcn8s_atonce", "caffe_fcn_alexnet"; the five-deconvolution "ladder",
-            "ladder32s", "ladder16s", "ladder8s"; "patchwise", the sliding classifier that they all replaced.
+            "ladder32s", "ladder16s", "ladder8s"; "torchvision_fcn" and "mmseg_fcn", what those libraries call FCN;
+            "patchwise", the sliding classifier that they all replaced.
         num_classes: K, at least 1; with several heads the sum of their classes.
-        backbone: a timm name, or "torchvision/NAME", for the first four; the others have their own.
+        backbone: a timm name, or "torchvision/NAME", for the first four; the others have their own, or a few.
         backbone_weights: "none", "pretrained", a file, or an address with "#sha256=HEX" (see `build_backbone`). The papers'
             networks take a .caffemodel too.
         in_channels: C, 3 for RGB; more for what comes behind RGB, such as depth.
@@ -153,10 +159,14 @@ def check_arguments(name: str, num_classes: int, backbone: str | None, in_channe
         raise InputError(f"num_classes is {num_classes}; expected at least 1")
     if in_channels < 3:
         raise InputError(f"in_channels is {in_channels}; expected 3 for RGB, or more")
-    if backbone not in (None, kind.backbone) and not kind.any_backbone:
-        raise InputError(
-            f"model {name!r} comes with its own backbone, {kind.backbone}; got {backbone!r}; leave it away, or choose fcn8s"
-        )
+    if kind.any_backbone or backbone in (None, kind.backbone, *kind.backbones):
+        return
+    own = (
+        f"one of the backbones {', '.join(kind.backbones)}"
+        if kind.backbones
+        else f"its own backbone, {kind.backbone}"
+    )
+    raise InputError(f"model {name!r} comes with {own}; got {backbone!r}; leave it away, or choose fcn8s")
 
 
 def build_network(
@@ -176,6 +186,10 @@ def build_network(
         if str(backbone_weights) != "none":
             raise InputError(f"model 'patchwise' has no backbone to load {backbone_weights} into; give none")
         return Patchwise(num_classes)
+    if name == "torchvision_fcn":
+        return torchvision_fcn(num_classes, backbone or kind.backbone, backbone_weights)
+    if name == "mmseg_fcn":
+        return mmseg_fcn(num_classes, backbone or kind.backbone, backbone_weights)
     if name.startswith("ladder"):
         skips = {2: (16, 8, 4, 2), 8: (16, 8), 16: (16,), 32: ()}[kind.stride]
         return load_vgg16(Ladder(num_classes, skips), backbone_weights)

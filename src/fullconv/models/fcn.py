@@ -15,6 +15,7 @@ Source: Long, Shelhamer & Darrell, "Fully Convolutional Networks for Semantic Se
 from collections.abc import Sequence
 from typing import Literal
 
+import torch
 import torch.nn.functional as F
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
@@ -173,6 +174,9 @@ def score_layer(channels: int, num_classes: int, init: str) -> nn.Conv2d:
 
 def at_least(pictures: Tensor, smallest: int) -> Tensor:
     """Pictures padded with zeros below and right to `smallest` pixels a side."""
-    height, width = pictures.shape[2:]
-    below, right = max(0, smallest - height), max(0, smallest - width)
-    return F.pad(pictures, (0, right, 0, below)) if below or right else pictures
+    if smallest == 1:
+        return pictures
+    below, right = (torch.sym_max(0, smallest - side) for side in pictures.shape[2:])
+    if torch.compiler.is_exporting() or below or right:  # an exported graph is for every size
+        return F.pad(pictures, (0, right, 0, below))  # pyright: ignore[reportArgumentType]
+    return pictures

@@ -84,8 +84,9 @@ class Rung(nn.Module):
 
     def forward(self, x: Tensor, size_hw: tuple[int, int], skip: Tensor | None) -> Tensor:
         """(N, C, h, w) to (N, C', H, W), H = 2h or 2h - 1 and W alike, as asked for."""
-        # The last row cut off leaves what output_padding=0 would give.
-        x = F.relu(self.deconv(x))[:, :, : size_hw[0], : size_hw[1]]
+        # The last row cut off leaves what output_padding=0 would give. `narrow` says that there are so many rows, which a
+        # slice would leave open in an exported graph.
+        x = F.relu(self.deconv(x)).narrow(2, 0, size_hw[0]).narrow(3, 0, size_hw[1])
         return self.norm(x if skip is None else x + skip)
 
 

@@ -58,6 +58,10 @@ def triangle(distance: Tensor, width: float = 1) -> Tensor:
     return (1 - distance.abs() / width).clamp(min=0)
 
 
+LARGEST_UNIT = 1 << 10
+"""Finer fractions of a cell than this are reckoned in floating point."""
+
+
 @dataclass(frozen=True)
 class Placement:
     """How a coarse grid lies on a finer one, along one axis: coarse cell i is at fine cell `factor * i + shift`.
@@ -80,6 +84,16 @@ class Placement:
     def half_pixel(cls, factor: float) -> "Placement":
         """The placement of `interpolate(align_corners=False)` and of the k = 2s, p = s/2 transposed convolution."""
         return cls(factor, (factor - 1) / 2)
+
+    @property
+    def whole_numbers(self) -> tuple[int, int, int] | None:
+        """A unit, and factor and shift in parts of it, all whole; None where the unit would be too small.
+
+        >>> Placement(32.0, 15.5).whole_numbers, Placement(4.0, 0.1).whole_numbers
+        ((2, 64, 31), None)
+        """
+        unit = math.lcm(self.factor.as_integer_ratio()[1], self.shift.as_integer_ratio()[1])
+        return None if unit > LARGEST_UNIT else (unit, int(unit * self.factor), int(unit * self.shift))
 
 
 def interpolation_matrix(
@@ -105,10 +119,15 @@ def interpolation_matrix(
     """
     device = None if like is None else like.device
     dtype = torch.float32 if like is None else like.dtype
-    fine = torch.arange(first, first + size_out, device=device, dtype=torch.float64)
-    position = ((fine - placement.shift) / placement.factor).clamp(0, size_in - 1)
-    coarse = torch.arange(size_in, device=device, dtype=torch.float64)
-    return triangle(position[:, None] - coarse[None, :]).to(dtype)
+    # Whole numbers are exact in every precision, and in every engine that a network is exported to.
+    whole = placement.whole_numbers
+    unit, factor, shift = whole or (1, placement.factor, placement.shift)
+    number = torch.float64 if whole is None else torch.int32
+    fine = torch.arange(first, first + size_out, device=device, dtype=number) * unit
+    position = (fine - shift).clamp(0, factor * (size_in - 1))
+    coarse = torch.arange(size_in, device=device, dtype=number) * factor
+    weights = (factor - (position[:, None] - coarse[None, :]).abs()).clamp(min=0)
+    return (weights.double() / factor).to(dtype) if whole is None else weights.to(dtype) / factor
 
 
 def upsample(scores: Tensor, placement_hw: tuple[Placement, Placement], size_hw: tuple[int, int]) -> Tensor:
@@ -189,16 +208,24 @@ class LearnedUpsampling(nn.Module):
 
     def forward(self, scores: Tensor, size_hw: tuple[int, int]) -> Tensor:
         """(N, K, h, w) to (N, K, H, W), H and W as asked for."""
-        pad_hw = [
-            (before, max(0, math.ceil((size - 1 - placement.shift) / stride) - (cells - 1)))
-            for before, size, placement, stride, cells in zip(
-                self.before_hw, size_hw, self.placement_hw, self.stride_hw, scores.shape[2:], strict=True
-            )
-        ]
-        mode = "replicate" if self.border == "exact" else "constant"
+        scores = scores.to(self.weight.dtype)
+        for axis, size in zip((2, 3), size_hw, strict=True):
+            scores = self.continued(scores, axis, size)
         # In float32 always: bfloat16 transposed convolution is many times slower on CPUs.
         with torch.autocast(scores.device.type, enabled=False):
-            padded = F.pad(scores.to(self.weight.dtype), (*pad_hw[1], *pad_hw[0]), mode=mode)
-            full = F.conv_transpose2d(padded, self.weight, stride=self.stride_hw)
-        (top, left), (height, width) = self.crop_hw, size_hw
-        return full[:, :, top : top + height, left : left + width]
+            full = F.conv_transpose2d(scores, self.weight, stride=self.stride_hw)
+        # `narrow` says that so many rows and columns are there, which slices would leave open in an exported graph.
+        for axis, size, crop in zip((2, 3), size_hw, self.crop_hw, strict=True):
+            full = full.narrow(axis, crop, size)
+        return full
+
+    def continued(self, scores: Tensor, axis: int, size: int) -> Tensor:
+        """The cells along an axis whose kernels reach the `size` fine cells wanted, those beyond the border included."""
+        before, crop, stride = (values[axis - 2] for values in (self.before_hw, self.crop_hw, self.stride_hw))
+        cells = scores.shape[axis]
+        index = torch.arange((crop + size - 1) // stride + 1, device=scores.device) - before
+        taken = scores.index_select(axis, index.clamp(0, cells - 1))
+        if self.border == "exact":
+            return taken
+        inside = (index >= 0) & (index < cells)
+        return taken * (inside[:, None] if axis == 2 else inside)

@@ -173,6 +173,12 @@ def sliced(output: Tensor, input: Tensor, index: Any) -> Place | None:
     return replace(place, rows=rows, columns=columns)
 
 
+def narrowed(output: Tensor, input: Tensor, dim: int, start: int, length: int) -> Place | None:
+    index = [slice(None)] * input.dim()
+    index[dim] = slice(start, start + length)
+    return sliced(output, input, tuple(index))
+
+
 def permuted(output: Tensor, input: Tensor, *order: Any) -> Place | None:
     place = place_of(input)
     axes = order[0] if isinstance(order[0], tuple | list) else order
@@ -217,12 +223,13 @@ WINDOWS: dict[str, Callable[..., Layer]] = {
 }
 """Layers that slide a window."""
 
-MOVES = {"pad": "pad", "__getitem__": "crop"}
+MOVES = {"pad": "pad", "__getitem__": "crop", "narrow": "crop"}
 """Functions that pad or cut, and what that is called."""
 
 RULES: dict[str, Callable[..., Place | None]] = {
     "pad": padded,
     "__getitem__": sliced,
+    "narrow": narrowed,
     "permute": permuted,
     "transpose": transposed,
     "view": reshaped,

@@ -19,8 +19,9 @@ RANDOM_START = (
     "the backbone starts from random weights; --backbone-weights pretrained, or a file, learns faster"
 )
 
-OF_CLASSES = re.compile(r"(^|\.)(up)?score(?!\.\d+\.[012]\.)")
-"""Names of weights that are one per class; the layers before a hidden score layer are not."""
+OF_CLASSES = re.compile(r"(^|\.)((up)?score(?!\.\d+\.[012]\.)|classifier\.4\.|conv_seg\.)")
+"""Names of weights that are one per class; the layers before a hidden score layer are not. The last two are torchvision's and
+MMSegmentation's."""
 
 
 @dataclass(frozen=True)

@@ -90,6 +90,16 @@ def int8_engine(model: nn.Module, folder: Path | None) -> OpenVinoEngine:
         raise ConfigError(
             "precision is 'int8', but the model is in memory only; save it, run 'fullconv quantize', and load the folder"
         )
+    return OpenVinoEngine(network, "int8", read_int8(folder)[0])
+
+
+def read_int8(folder: Path) -> tuple[Any, dict[str, Any]]:
+    """A bundle's quantised convolutions, an openvino.Model, and what was measured of them.
+
+    Raises:
+        ConfigError: there is no int8 version, it is of other weights, or OpenVINO is not installed.
+        BundleError: it is damaged.
+    """
     record = read_record(folder)
     if record.weights_sha256 != read_manifest(folder / MANIFEST).weights_sha256:
         raise ConfigError(
@@ -97,7 +107,7 @@ def int8_engine(model: nn.Module, folder: Path | None) -> OpenVinoEngine:
             f"run 'fullconv quantize {folder} DATA' again"
         )
     xml, weights = (checked(folder, name, record) for name in (XML, BIN))
-    return OpenVinoEngine(network, "int8", core().read_model(xml, weights))
+    return core().read_model(xml, weights), record.measured
 
 
 def read_record(folder: Path) -> Record:

@@ -1,5 +1,7 @@
 """The convolutions of an FCN as ONNX Runtime runs them on the CPU."""
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -41,12 +43,17 @@ class OnnxRuntimeConvolutions:
     """An ONNX model in a session: (N, C, H, W) float32 to the scores of each stride."""
 
     def __init__(self, onnx: bytes) -> None:
-        onnxruntime = imported("onnxruntime")
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level = ERRORS_ONLY
-        options.intra_op_num_threads = torch.get_num_threads()
-        self.session = onnxruntime.InferenceSession(onnx, options, providers=["CPUExecutionProvider"])
+        self.session = session(onnx)
 
     def __call__(self, pictures: Tensor) -> list[Tensor]:
         outputs = self.session.run(None, {INPUT: pictures.contiguous().numpy()})
         return [torch.from_numpy(scores) for scores in outputs]
+
+
+def session(onnx: bytes) -> Any:
+    """An onnxruntime.InferenceSession on the CPU, with as many threads as torch."""
+    onnxruntime = imported("onnxruntime")
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = ERRORS_ONLY
+    options.intra_op_num_threads = torch.get_num_threads()
+    return onnxruntime.InferenceSession(onnx, options, providers=["CPUExecutionProvider"])

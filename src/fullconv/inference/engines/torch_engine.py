@@ -45,10 +45,7 @@ class TorchEngine:
         if not isinstance(self.model, FCN):
             return None
         try:
-            return in_dtype(
-                folded(record(self.model.score_maps, self.model.in_channels, self.device)),
-                DTYPES[self.precision],
-            )
+            return tape_of(self.model, self.device, self.precision)
         except InputError:
             return None
 
@@ -64,3 +61,12 @@ class TorchEngine:
                 return tape(pictures.to(dtype))
 
         return run
+
+
+def tape_of(model: FCN, device: torch.device, precision: Precision) -> Tape:
+    """The tape of an FCN's convolutions, batch normalisation folded in.
+
+    Raises:
+        InputError: the network cannot be recorded.
+    """
+    return in_dtype(folded(record(model.score_maps, model.in_channels, device)), DTYPES[precision])

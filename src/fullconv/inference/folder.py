@@ -75,14 +75,14 @@ def find_sources(sources: Sequence[str], but: Path | None = None) -> list[Pictur
     """
     found: dict[PictureFile, None] = {}
     for source in sources:
-        before = len(found)
         if is_address(source):
-            found.update(dict.fromkeys(stored(source)))
+            files: list[PictureFile] = [*stored(source)]
         else:
-            for path in find_pictures([source], LABELLED | {".tar"}, but):
-                found.update(dict.fromkeys(members(path) if path.suffix == ".tar" else [path]))
-        if len(found) == before and (is_address(source) or source.endswith(".tar")):
+            paths = find_pictures([source], LABELLED | {".tar"}, but)
+            files = [file for path in paths for file in (members(path) if path.suffix == ".tar" else [path])]
+        if not files:
             raise InputError(f"{source} holds no picture; expected pictures ({', '.join(sorted(SUFFIXES))})")
+        found.update(dict.fromkeys(files))
     return list(found)
 
 

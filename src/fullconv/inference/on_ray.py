@@ -10,10 +10,8 @@ https://docs.ray.io/en/latest/data/execution-configurations.html
 
 import io
 import json
-import logging
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -21,15 +19,13 @@ from typing import Any
 
 from fullconv import errors
 from fullconv.data.sources import PictureFile
-from fullconv.errors import ConfigError, FullconvError, RunError
+from fullconv.errors import FullconvError, RunError
 from fullconv.inference.folder import LABEL, expected_files, jobs_of, kind_of, options
 from fullconv.inference.journal import Journal, read_records
 from fullconv.inference.outputs import Job, Record, Task
+from fullconv.inference.ray_cluster import Pool, cluster, fitting, imported_ray, spoken
 from fullconv.inference.segmenter import Segmenter
 from fullconv.storage import clean, write_atomically
-
-CPUS = 4
-"""Of an actor, where a machine has so many: a network gains little from more, and each actor holds a model."""
 
 CHUNK = 32
 """Pictures that an actor is given at a time, at most."""
@@ -38,21 +34,6 @@ ROUNDS = ((CHUNK, 1, 2), (1, 2, 1))
 """Pictures in a chunk, how often it is tried again when its actor dies, and chunks that wait at an actor.
 
 What is left of the first round, a second tries one by one: only what itself kills its worker fails there."""
-
-QUIET = {
-    "RAY_USAGE_STATS_ENABLED": "0",  # else Ray reports its use over the network
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-    "RAY_DEDUP_LOGS": "0",
-}
-
-
-@dataclass(frozen=True)
-class Pool:
-    """Actors: how many, and the CPUs and GPUs of each."""
-
-    count: int
-    cpus: int
-    gpus: int
 
 
 @dataclass(frozen=True)
@@ -195,8 +176,7 @@ def run(
         compute=ray_data.ActorPoolStrategy(size=actors, max_tasks_in_flight_per_actor=waiting),
         num_cpus=pool.cpus,
         num_gpus=pool.gpus or None,
-        max_restarts=-1,
-        max_task_retries=retries,
+        ray_remote_args_fn=lambda: {"max_restarts": -1, "max_task_retries": retries},
     )
     with spoken(ray):
         for row in dataset.iter_rows():
@@ -236,90 +216,6 @@ def raise_fault(told: Mapping[str, Any]) -> None:
         name, message = told["fault"]
         kind = getattr(errors, name)
         raise (RunError if name == "UnknownNameError" else kind)(message)
-
-
-def fitting(
-    nodes: Iterable[Mapping[str, float]], free: Mapping[str, float], use_gpus: bool, cpus: int | None
-) -> Pool:
-    """As many actors as run at once on machines with these resources, of which so much is free now.
-
-    Raises:
-        ConfigError: none runs on any of them.
-        RunError: others have taken what there is.
-
-    >>> fitting([{"CPU": 2.0}, {"CPU": 9.0}], {"CPU": 11.0}, True, None)
-    Pool(count=2, cpus=4, gpus=0)
-    >>> fitting([{"CPU": 1.0}], {"CPU": 1.0}, True, None)
-    Pool(count=1, cpus=1, gpus=0)
-    >>> fitting([{"CPU": 16.0, "GPU": 2.0}, {"CPU": 16.0}], {"CPU": 32.0, "GPU": 2.0}, True, None)
-    Pool(count=2, cpus=4, gpus=1)
-    """
-    cpus_gpus = [(int(node.get("CPU", 0)), int(node.get("GPU", 0))) for node in nodes]
-    gpus = int(use_gpus and any(node_cpus and node_gpus for node_cpus, node_gpus in cpus_gpus))
-    share = max(
-        (node_cpus // max(1, node_gpus * gpus) for node_cpus, node_gpus in cpus_gpus if node_gpus >= gpus),
-        default=0,
-    )
-    cpus = cpus or max(1, min(CPUS, share))
-
-    def held(all_cpus: float, all_gpus: float) -> int:
-        return min(int(all_cpus // cpus), int(all_gpus)) if gpus else int(all_cpus // cpus)
-
-    total = sum(held(*node) for node in cpus_gpus)
-    if not total:
-        most = max((node_cpus for node_cpus, _ in cpus_gpus), default=0)
-        raise ConfigError(
-            f"no machine of the Ray cluster fits: the largest has {most} CPUs; expected {cpus} at least; start Ray with more"
-        )
-    count = min(total, held(free.get("CPU", 0), free.get("GPU", 0)))
-    if not count:
-        raise RunError(
-            f"the Ray cluster has too little free: {free.get('CPU', 0):g} CPUs and {free.get('GPU', 0):g} GPUs; expected "
-            f"{cpus} and {gpus}; wait until other work has ended"
-        )
-    return Pool(count, cpus, gpus)
-
-
-def imported_ray() -> Any:
-    """Ray, without its reports over the network.
-
-    Raises:
-        ConfigError: it is not installed.
-    """
-    os.environ.update({name: value for name, value in QUIET.items() if name not in os.environ})
-    try:
-        import ray
-        import ray.data
-    except ImportError as error:
-        raise ConfigError(
-            f"the package ray cannot be imported ({error}); install it: pip install 'fullconv[ray]'"
-        ) from None
-    return ray
-
-
-@contextmanager
-def cluster(ray: Any) -> Iterator[None]:
-    """Joins the cluster that there is, or starts one; leaves it as it was found."""
-    if ray.is_initialized():
-        yield
-        return
-    try:
-        with spoken(ray):
-            ray.init(include_dashboard=False, log_to_driver=False, logging_level=logging.CRITICAL)
-        yield
-    finally:
-        ray.shutdown()
-
-
-@contextmanager
-def spoken(ray: Any) -> Iterator[None]:
-    """Says in one line what went wrong in Ray, and else keeps it quiet."""
-    for name in ("ray", "ray.data"):
-        logging.getLogger(name).setLevel(logging.CRITICAL)
-    try:
-        yield
-    except (ray.exceptions.RayError, ConnectionError, OSError) as error:
-        raise RunError(f"Ray failed: {' '.join(str(error).split())[:300]}") from None
 
 
 def write_table(records: Sequence[Record], path: Path) -> None:

@@ -18,12 +18,16 @@ from fullconv.inference.segmenter import Segmenter
 KINDS = {"mask", "json"}
 
 
+class Tiny(nn.Conv2d):
+    def __init__(self) -> None:
+        super().__init__(3, 4, 3, padding=1)
+        self.num_classes = 4
+
+
 @pytest.fixture(scope="module")
 def segmenter() -> Segmenter:
     torch.manual_seed(0)
-    network = nn.Conv2d(3, 4, 3, padding=1)
-    network.num_classes = 4  # pyright: ignore[reportAttributeAccessIssue]
-    return Segmenter(network, precision="fp32")
+    return Segmenter(Tiny(), precision="fp32")
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ import json
 import os
 import sys
 import tarfile
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -204,6 +205,14 @@ def started():
     ray.shutdown()
 
 
+def actors_here(psutil) -> list:
+    found = []
+    for child in psutil.Process().children(recursive=True):
+        with suppress(psutil.Error):
+            found += [child] if "Labeller" in " ".join(child.cmdline()) else []
+    return found
+
+
 @pytest.mark.slow
 @pytest.mark.filterwarnings("default")  # Ray's own
 def test_two_actors_one_killed_on_the_way(model, tmp_path, started):
@@ -215,12 +224,7 @@ def test_two_actors_one_killed_on_the_way(model, tmp_path, started):
     records, killed = [], []
     for record in run():
         records.append(record)
-        actors = [
-            child
-            for child in psutil.Process().children(recursive=True)
-            if "Labeller" in " ".join(child.cmdline())
-        ]
-        if len(records) >= 300 and not killed and len(actors) == 2:
+        if len(records) >= 300 and not killed and len(actors := actors_here(psutil)) == 2:
             actors[0].kill()
             killed += actors[:1]
     assert killed
@@ -266,9 +270,7 @@ def test_one_cpu_and_a_picture_that_kills(model, tmp_path, started):
         tar.add(folder / "p0001.png", "in_tar.png")
     sources = find_sources([f"file://{folder}", str(tmp_path / "0.tar")])
     started(1)
-    import ray
-
-    ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
+    pytest.importorskip("ray").cloudpickle.register_pickle_by_value(sys.modules[__name__])
     records = list(predict_on_ray(partial(deadly, model), sources, tmp_path / "out", KINDS, model_id="m"))
     assert sorted(record["source"] for record in records) == sorted(map(str, sources))
     assert [record["source"] for record in records if "error" in record] == [f"file://{folder}/p0005.png"]

@@ -11,6 +11,7 @@ https://docs.ray.io/en/latest/data/execution-configurations.html
 import io
 import json
 import os
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -161,23 +162,26 @@ def run(
     ray: Any, chunks: Sequence[Chunk], work: Work, pool: Pool, retries: int, waiting: int
 ) -> Iterator[Record]:
     """The records of chunks, as they are ready; none of those that an actor died of once more than `retries`."""
-    import ray.data as ray_data
-
-    context = ray_data.DataContext.get_current()
+    context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
     context.max_errored_blocks = -1
-    actors = min(pool.count, len(chunks))
-    dataset = ray_data.from_items(
-        [{"chunk": chunk} for chunk in chunks], override_num_blocks=len(chunks)
-    ).map_batches(
-        Labeller,
-        fn_constructor_args=(work,),
-        batch_size=None,
-        compute=ray_data.ActorPoolStrategy(size=actors, max_tasks_in_flight_per_actor=waiting),
-        num_cpus=pool.cpus,
-        num_gpus=pool.gpus or None,
-        ray_remote_args_fn=lambda: {"max_restarts": -1, "max_task_retries": retries},
-    )
+    with warnings.catch_warnings():
+        # Nothing else limits the retries, which have no end by themselves.
+        warnings.filterwarnings("ignore", "`ray_remote_args` is deprecated")
+        dataset = ray.data.from_items(
+            [{"chunk": chunk} for chunk in chunks], override_num_blocks=len(chunks)
+        ).map_batches(
+            Labeller,
+            fn_constructor_args=(work,),
+            batch_size=None,
+            compute=ray.data.ActorPoolStrategy(
+                size=min(pool.count, len(chunks)), max_tasks_in_flight_per_actor=waiting
+            ),
+            num_cpus=pool.cpus,
+            num_gpus=pool.gpus or None,
+            max_restarts=-1,
+            max_task_retries=retries,
+        )
     with spoken(ray):
         for row in dataset.iter_rows():
             record = json.loads(row["record"])
@@ -199,7 +203,7 @@ def described(ray: Any, work: Work, pool: Pool) -> dict[str, Any]:
             return {"fault": fault(error)}
 
     with spoken(ray):
-        told = ray.get(ray.remote(num_cpus=pool.cpus, num_gpus=pool.gpus)(identity).remote())
+        told = ray.get(ray.remote(num_cpus=pool.cpus, num_gpus=pool.gpus, max_retries=0)(identity).remote())
     raise_fault(told)
     return told
 

@@ -1,7 +1,9 @@
 """A Ray cluster: joined or started without noise and without a word to its makers, and how much work it can take."""
 
+import importlib
 import logging
 import os
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -78,8 +80,8 @@ def imported_ray() -> Any:
     """
     os.environ.update({name: value for name, value in QUIET.items() if name not in os.environ})
     try:
-        import ray
-        import ray.data
+        ray = importlib.import_module("ray")
+        importlib.import_module("ray.data")
     except ImportError as error:
         raise ConfigError(
             f"the package ray cannot be imported ({error}); install it: pip install 'fullconv[ray]'"
@@ -94,11 +96,25 @@ def cluster(ray: Any) -> Iterator[None]:
         yield
         return
     try:
-        with spoken(ray):
+        with spoken(ray), muted():
             ray.init(include_dashboard=False, log_to_driver=False, logging_level=logging.CRITICAL)
         yield
     finally:
         ray.shutdown()
+
+
+@contextmanager
+def muted() -> Iterator[None]:
+    """Keeps from stderr what Ray's part in C++ writes there as it starts."""
+    sys.stderr.flush()
+    kept, nothing = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nothing, 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nothing)
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 import sys
 import tarfile
 from contextlib import suppress
@@ -18,7 +19,7 @@ from fullconv.errors import ConfigError, FullconvError, RunError, StorageError, 
 from fullconv.inference import on_ray, ray_cluster
 from fullconv.inference.folder import find_sources, jobs_of, predict_files
 from fullconv.inference.on_ray import Chunk, Labeller, Work, fault, labelled, predict_on_ray, raise_fault
-from fullconv.inference.ray_cluster import Pool, fitting, imported_ray
+from fullconv.inference.ray_cluster import Pool, check_reachable, fitting, imported_ray
 from fullconv.inference.segmenter import Segmenter, load
 from fullconv.labels import LabelSet
 from fullconv.preprocessing import Preprocessing
@@ -109,6 +110,20 @@ def test_actors_fit_the_machines(nodes, free, use_gpus, cpus, want):
 def test_a_cluster_that_has_no_place_says_so(nodes, free, cpus, error, message):
     with pytest.raises(error, match=message):
         fitting(nodes, free, True, cpus)
+
+
+def test_an_address_where_nobody_is_is_said_at_once():
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        with pytest.raises(RunError, match=f"no Ray cluster answers at RAY_ADDRESS {address}"):
+            check_reachable(address)
+        taken.listen()
+        check_reachable(address)
+    for other in ("", "auto", "local", "ray://nowhere:1"):
+        check_reachable(other)
+    with pytest.raises(RunError, match="no Ray cluster answers"):
+        check_reachable("127.0.0.1:99999")
 
 
 def test_without_ray_one_line_says_how_to_get_it(monkeypatch):

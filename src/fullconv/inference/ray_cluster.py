@@ -3,6 +3,7 @@
 import importlib
 import logging
 import os
+import socket
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -13,6 +14,8 @@ from fullconv.errors import ConfigError, RunError
 
 CPUS = 4
 """Of an actor, where a machine has so many: a network gains little from more, and each actor holds a model."""
+
+KNOCK_SECONDS = 10
 
 QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",  # else Ray reports its use over the network
@@ -89,12 +92,30 @@ def imported_ray() -> Any:
     return ray
 
 
+def check_reachable(address: str) -> None:
+    """Knocks at a cluster's address, where it is HOST:PORT: Ray itself waits for minutes.
+
+    Raises:
+        RunError: nobody is there.
+    """
+    host, colon, port = address.rpartition(":")
+    if not colon or not port.isdecimal() or "/" in host:
+        return
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=KNOCK_SECONDS).close()
+    except (OSError, OverflowError) as error:
+        raise RunError(
+            f"no Ray cluster answers at RAY_ADDRESS {address}: {error}; correct it, or start one: ray start --head"
+        ) from None
+
+
 @contextmanager
 def cluster(ray: Any) -> Iterator[None]:
     """Joins the cluster that there is, or starts one; leaves it as it was found."""
     if ray.is_initialized():
         yield
         return
+    check_reachable(os.environ.get("RAY_ADDRESS", ""))
     try:
         with spoken(ray), muted():
             ray.init(include_dashboard=False, log_to_driver=False, logging_level=logging.CRITICAL)

@@ -1,6 +1,8 @@
 """`fullconv predict`: heat maps of classifiers, windows, and options that do not go together."""
 
 import json
+import sys
+import tarfile
 
 import numpy as np
 import pytest
@@ -75,6 +77,7 @@ def test_refinement(capsys, bundle, picture, tmp_path):
         (["--shard", "0/2"], "expected I/N with I from 1 to N"),
         (["--shard", "half"], "expected I/N with I from 1 to N"),
         (["--batch-size", "0"], "0 is not in the range"),
+        (["--on", "mars"], "is not one of 'local', 'ray'"),
     ],
 )
 def test_options_that_do_not_go_together(capsys, bundle, picture, tmp_path, options, message):
@@ -163,3 +166,28 @@ def test_a_classifier_that_cannot_be_slid(capsys, picture, tmp_path):
     assert (code, out) == (1, "")
     assert err.startswith("error: VisionTransformer cannot be made convolutional: its layer 'patch_embed'")
     assert err.count("\n") == 1
+
+
+def test_ray_that_is_not_installed_is_said_in_one_line(capsys, monkeypatch, bundle, picture, tmp_path):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+    code, _, err = call(capsys, "predict", bundle, picture, "--out", tmp_path / "out", "--on", "ray")
+    assert code == 1
+    assert "pip install 'fullconv[ray]'" in err
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_classifier_does_not_run_on_ray(capsys, picture, tmp_path):
+    code, _, err = call(capsys, "predict", "test_resnet", picture, "--out", tmp_path, "--on", "ray")
+    assert code != 0
+    assert "has no meaning for an ImageNet classifier" in err
+
+
+def test_the_pictures_of_a_shard(capsys, bundle, picture, tmp_path):
+    with tarfile.open(tmp_path / "0.tar", "w") as tar:
+        tar.add(picture, "x/packed.png")
+    for source in (picture, tmp_path / "0.tar"):
+        args = ["predict", bundle, source, "--out", tmp_path / "out", "--precision", "fp32", "--save", "mask"]
+        assert call(capsys, *args)[0] == 0
+    written = [(tmp_path / "out" / "masks" / f"{name}.png").read_bytes() for name in ("packed", picture.stem)]
+    assert written[0] == written[1]

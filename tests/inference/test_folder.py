@@ -13,7 +13,8 @@ from torch import nn
 
 from fullconv.errors import InputError, StorageError
 from fullconv.inference import pipeline
-from fullconv.inference.folder import find_pictures, predict_files
+from fullconv.inference.folder import find_pictures, jobs_of, predict_files
+from fullconv.inference.journal import Journal
 from fullconv.inference.segmenter import Segmenter
 
 KINDS = {"mask", "overlay", "json"}
@@ -263,3 +264,12 @@ def test_results_are_not_taken_for_sources(segmenter, pictures, tmp_path):
     assert len(find_pictures([str(folder)])) == 3 * len(pictures)
     with pytest.raises(InputError, match="holds no picture"):
         find_pictures([str(folder / "out")], but=folder / "out")
+
+
+def test_records_that_came_in_another_order_are_sorted_in_the_end(tmp_path):
+    jobs = jobs_of([Path(f"{name}.png") for name in "abc"], None)
+    with Journal(tmp_path, jobs, None, lambda job: {}) as journal:
+        for name in "bca":
+            journal.append({"source": f"{name}.png"})
+        assert [line["source"][0] for line in lines(journal.path)] == ["b", "c", "a"], "written as they come"
+    assert [line["source"][0] for line in lines(journal.path)] == ["a", "b", "c"]

@@ -10,11 +10,11 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-OF_SEGMENTERS = ("save", "tile", "overlap", "tta", "engine", "refine", "extra", "batch_size", "shard")
+OF_SEGMENTERS = ("save", "tile", "overlap", "tta", "engine", "refine", "extra", "batch_size", "shard", "on")
 """Options that mean nothing to a classifier."""
 
 OF_MODELS = (
-    "tile", "overlap", "tta", "engine", "refine", "extra", "batch_size", "backbone_weights", "device", "precision",
+    "tile", "overlap", "tta", "engine", "refine", "extra", "batch_size", "backbone_weights", "device", "precision", "on",
 )  # fmt: skip
 """Options of a model that is here."""
 
@@ -89,6 +89,13 @@ KINDS = ("mask", "overlay", "before-after", "confidence", "entropy", "scores", "
     metavar="I/N",
     help="Only every N-th file from the I-th on, so that N processes share the work.",
 )
+@click.option(
+    "--on",
+    type=click.Choice(["local", "ray"]),
+    default="local",
+    show_default=True,
+    help="ray: on all machines of a Ray cluster (RAY_ADDRESS), else on this one; OUT/predictions.parquet is written too.",
+)
 @click.option("--device", default="auto", show_default=True)
 @click.option(
     "--precision",
@@ -120,12 +127,13 @@ def predict(
     backbone_weights: str,
     batch_size: int,
     shard: str,
+    on: str,
     device: str,
     precision: str,
     server: str | None,
     as_json: bool,
 ) -> None:
-    """Label every pixel of the pictures in SOURCE: files, folders, or quoted globs.
+    """Label every pixel of the pictures in SOURCE: files, folders, quoted globs, tar shards, or s3:// and gs:// addresses.
 
     Writes OUT/masks/NAME.png (class ids, exactly the picture's size), OUT/overlays/NAME.jpg and OUT/predictions.jsonl. A
     picture that cannot be read is listed and does not stop the others; the exit code is then 1. The same command goes on
@@ -158,7 +166,8 @@ def predict(
     else:
         refuse_given(ctx, ("backbone_weights",), f"the model {model}")
         segmenter = partial(load, model, device, precision, sides, overlap, tta, refine, engine)
-        by_segmenter(model, segmenter, source, out, kinds, extra, batch_size, part, as_json)
+        label = by_segmenter if on == "local" else partial(by_ray, device)
+        label(model, segmenter, source, out, kinds, extra, batch_size, part, as_json)
 
 
 def by_segmenter(
@@ -172,15 +181,38 @@ def by_segmenter(
     part: tuple[int, int],
     as_json: bool,
 ) -> None:
-    from fullconv.inference.folder import LABELLED, find_pictures, predict_files
+    from fullconv.inference.folder import find_sources, predict_files
 
-    files = find_pictures(source, LABELLED, but=out)
+    files = find_sources(source, but=out)
     label = partial(
         predict_files, load(), files, out, kinds, extra,
         batch_size=batch_size, shard=part, model_id=digest_of(model),
     )  # fmt: skip
     count = len(files[part[0] - 1 :: part[1]])
     show(lambda progress: label(progress=progress), count, out, as_json)
+
+
+def by_ray(
+    device: str,
+    model: str,
+    load: Callable[[], Any],
+    source: tuple[str, ...],
+    out: Path,
+    kinds: set[str],
+    extra: Path | None,
+    batch_size: int,
+    part: tuple[int, int],
+    as_json: bool,
+) -> None:
+    from fullconv.inference.folder import find_sources
+    from fullconv.inference.on_ray import predict_on_ray
+
+    files = find_sources(source, but=out)
+    label = partial(
+        predict_on_ray, load, files, out, kinds, extra,
+        model_id=digest_of(model), device=device, batch_size=batch_size, shard=part,
+    )  # fmt: skip
+    show(lambda progress: label(), len(files[part[0] - 1 :: part[1]]), out, as_json)
 
 
 def by_classifier(

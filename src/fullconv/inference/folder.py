@@ -10,7 +10,9 @@ from typing import Any
 import fullconv
 from fullconv.data.files import files_by_key
 from fullconv.data.pictures import SUFFIXES
+from fullconv.data.sources import PictureFile
 from fullconv.errors import InputError
+from fullconv.inference.addresses import is_address, members, stem_of, stored
 from fullconv.inference.journal import Journal
 from fullconv.inference.outputs import Job, Record, Task, files_of
 from fullconv.inference.pipeline import label_pictures
@@ -64,9 +66,29 @@ def find_pictures(
     return list(found)
 
 
+def find_sources(sources: Sequence[str], but: Path | None = None) -> list[PictureFile]:
+    """`find_pictures` with rasters and videos, the pictures in tar shards, and those at addresses such as s3://BUCKET/FOLDER.
+
+    Raises:
+        InputError: a source that names nothing, or a store that cannot be reached.
+        DataError: a tar is damaged.
+    """
+    found: dict[PictureFile, None] = {}
+    for source in sources:
+        if is_address(source):
+            files: list[PictureFile] = [*stored(source)]
+        else:
+            paths = find_pictures([source], LABELLED | {".tar"}, but)
+            files = [file for path in paths for file in (members(path) if path.suffix == ".tar" else [path])]
+        if not files:
+            raise InputError(f"{source} holds no picture; expected pictures ({', '.join(sorted(SUFFIXES))})")
+        found.update(dict.fromkeys(files))
+    return list(found)
+
+
 def predict_files(
     segmenter: Segmenter,
-    sources: Sequence[Path],
+    sources: Sequence[PictureFile],
     out: Path,
     kinds: set[str],
     extra: Path | None = None,
@@ -84,7 +106,7 @@ def predict_files(
 
     Args:
         segmenter: labels them.
-        sources: pictures, rasters (see `rasters`) and videos (see `video`).
+        sources: pictures, rasters (see `rasters`) and videos (see `video`); pictures may be packed or stored elsewhere.
         out: the folder to write into; made where it is missing.
         kinds: what is written.
         extra: a folder with the files of the further channels, named like the pictures.
@@ -142,17 +164,21 @@ def journaled(
                 yield record
 
 
-def jobs_of(sources: Sequence[Path], extra: Path | None) -> list[Job]:
+def jobs_of(sources: Sequence[PictureFile], extra: Path | None) -> list[Job]:
     companions = files_by_key(extra) if extra is not None else {}
     return [
         Job(
-            source, name, None if extra is None else companions.get(source.stem, extra / f"{source.stem}.png")
+            source,
+            name,
+            None if extra is None else companions.get(stem_of(source), extra / f"{stem_of(source)}.png"),
         )
         for source, name in zip(sources, unique_names(sources), strict=True)
     ]
 
 
 def kind_of(job: Job) -> str:
+    if not isinstance(job.source, Path):
+        return "picture"
     if job.source.suffix.lower() in VIDEO_SUFFIXES:
         return "video"
     return "raster" if is_raster(job.source) else "picture"
@@ -178,7 +204,7 @@ def options(segmenter: Segmenter) -> dict[str, Any]:
     }
 
 
-def unique_names(pictures: Sequence[Path]) -> list[str]:
+def unique_names(pictures: Sequence[PictureFile]) -> list[str]:
     """A name per file: its stem; where stems meet, with what tells them apart.
 
     >>> unique_names([Path("a/x.jpg"), Path("b/x.jpg"), Path("b/x.png"), Path("b/y.png")])
@@ -188,10 +214,10 @@ def unique_names(pictures: Sequence[Path]) -> list[str]:
     numbers: dict[str, int] = {}
     names = []
     for picture in pictures:
-        name = picture.stem
+        name = stem = stem_of(picture)
         while name in taken:
-            numbers[picture.stem] = numbers.get(picture.stem, 1) + 1
-            name = f"{picture.stem}_{numbers[picture.stem]}"
+            numbers[stem] = numbers.get(stem, 1) + 1
+            name = f"{stem}_{numbers[stem]}"
         taken.add(name)
         names.append(name)
     return names

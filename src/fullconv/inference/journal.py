@@ -8,6 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from fullconv.inference.addresses import modified_ns
 from fullconv.inference.outputs import SYNC_SECONDS, Job, Record, storing
 from fullconv.storage import write_text_atomically
 
@@ -52,6 +53,7 @@ class Journal:
                     self.earlier[str(job.source)] = record
         self.write_all(self.earlier.values())
         self.synced = time.monotonic()
+        self.last, self.in_order = -1, not self.earlier
 
     def write_all(self, records: Iterable[Record]) -> None:
         write_text_atomically(self.path, "".join(json.dumps(record) + "\n" for record in records))
@@ -62,6 +64,8 @@ class Journal:
         return self
 
     def append(self, record: Record) -> None:
+        place = self.order[record["source"]]
+        self.in_order, self.last = self.in_order and place > self.last, place
         with storing(self.path):
             self.file.write(json.dumps(record) + "\n")
             self.file.flush()
@@ -76,7 +80,7 @@ class Journal:
             self.file.flush()
             os.fsync(self.file.fileno())
             self.file.close()
-        if error is None and self.earlier:
+        if error is None and not self.in_order:
             records = read_records(self.path)
             self.write_all(sorted(records, key=lambda record: self.order[record["source"]]))
 
@@ -105,7 +109,7 @@ def still_holds(record: Record, job: Job, out: Path, files: dict[str, str]) -> b
     if not files or "error" in record or any(record.get(kind) != file for kind, file in files.items()):
         return False
     try:
-        changed = job.source.stat().st_mtime_ns
+        changed = modified_ns(job.source)
         return all((out / file).stat().st_mtime_ns >= changed for file in files.values())
     except OSError:
         return False

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from fullconv.data.masks import write_mask
+from fullconv.data.sources import PictureFile
 from fullconv.drawing import before_after, confidence_picture, entropy_picture, overlay, save_jpeg
 from fullconv.errors import ConfigError, InputError, StorageError
 from fullconv.inference.segmenter import Prediction, Segmenter
@@ -35,14 +36,19 @@ class Job:
     """A file to be labelled.
 
     Attributes:
-        source: the file.
+        source: the file, or where a picture is packed or stored.
         name: what its files are called, without ending; no other file has it.
         extra: the file of the further channels, of a model that takes such.
     """
 
-    source: Path
+    source: PictureFile
     name: str
     extra: Path | None = None
+
+    @property
+    def path(self) -> Path:
+        """The file, or the one that it is packed in."""
+        return self.source if isinstance(self.source, Path) else self.source.path
 
 
 @dataclass(frozen=True)

@@ -67,11 +67,11 @@ def label_raster(task: Task, job: Job) -> Record:
     sizes = head_sizes(segmenter.labels, segmenter.heads)
     partial = task.out / "masks" / f".{job.name}.tif.partial"
     with (
-        import_rasterio(job.source).Env(GDAL_CACHEMAX=CACHE_BYTES),
-        RasterPixels(job.source, (fill[0], fill[1], fill[2])) as source,
+        import_rasterio(job.path).Env(GDAL_CACHEMAX=CACHE_BYTES),
+        RasterPixels(job.path, (fill[0], fill[1], fill[2])) as source,
     ):
         height, width = source.size_hw
-        identity = task.identity_with(job.source)
+        identity = task.identity_with(job.path)
         with BandFile(partial, len(sizes), width, label_type(max(sizes)), identity) as bands:
             try:
                 add_bands(task, source, bands)
@@ -86,9 +86,9 @@ def label_raster(task: Task, job: Job) -> Record:
 
 
 def check_task(task: Task, job: Job) -> None:
-    task.refuse_beyond(frozenset({"mask", "overlay"}), f"{job.source}: is a raster")
+    task.refuse_beyond(frozenset({"mask", "overlay"}), f"{job.path}: is a raster")
     if task.segmenter.refine != "none":
-        raise ConfigError(f"{job.source}: is a raster, which cannot be refined; leave out --refine")
+        raise ConfigError(f"{job.path}: is a raster, which cannot be refined; leave out --refine")
 
 
 def add_bands(task: Task, source: RasterPixels, bands: BandFile) -> None:

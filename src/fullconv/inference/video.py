@@ -82,14 +82,14 @@ def label_video(task: Task, job: Job) -> Record:
         InputError: the video, or what is asked for, is refused.
         StorageError: the disk is full or may not be written.
     """
-    task.refuse_beyond(KINDS, f"{job.source}: is a video")
+    task.refuse_beyond(KINDS, f"{job.path}: is a video")
     began = time.perf_counter()
     shown = task.out / "videos" / f"{job.name}.mp4"
     partial_path = shown.with_name(f".{job.name}.partial.mp4")
     lines_path = task.out / "videos" / f"{job.name}.jsonl"
     with (
-        VideoReader(job.source) as reader,
-        FrameLines(lines_path, task.identity_with(job.source) if "mask" in task.kinds else None) as lines,
+        VideoReader(job.path) as reader,
+        FrameLines(lines_path, task.identity_with(job.path) if "mask" in task.kinds else None) as lines,
     ):
         writer = VideoWriter(partial_path, reader.time_base, reader.rate)
         try:
@@ -120,9 +120,9 @@ def add_frames(task: Task, job: Job, reader: VideoReader, lines: "FrameLines", w
         if last.index >= lines.done:
             seconds = float(last.pts * reader.time_base)
             lines.append({"frame": last.index, "time": seconds, "classes": labels.shares(painted.counts)})
-        task.progress(f"{job.source.name}: frame {last.index + 1:,}{of}")
+        task.progress(f"{job.path.name}: frame {last.index + 1:,}{of}")
     if first is None or last is None:
-        raise InputError(reader.error or f"{job.source}: holds no frame; copy or export it again")
+        raise InputError(reader.error or f"{job.path}: holds no frame; copy or export it again")
     height, width = last.picture.shape[:2]
     duration = float((last.pts + last.duration - first.pts) * reader.time_base)
     return {

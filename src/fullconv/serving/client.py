@@ -217,7 +217,7 @@ def label_one(server: Server, served: Served, out: Path, kinds: frozenset[str], 
     """Has one picture labelled, writes its files, and gives its record."""
     source = {"source": str(job.source)}
     try:
-        answer, seconds = remote_answer(server, served, kinds, job.source)
+        answer, seconds = remote_answer(server, served, kinds, job.path)
     except PictureError as error:
         text = str(error).removeprefix("image: ")
         return {**source, "error": text if text.startswith(str(job.source)) else f"{job.source}: {text}"}

@@ -1,7 +1,7 @@
 """The samples of many shards as one sequence, of which nothing is in memory but the shards' names and counts."""
 
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import overload
@@ -11,7 +11,7 @@ from fullconv.data.extra import ExtraFormat
 from fullconv.data.masks import Shades
 from fullconv.data.pictures import SUFFIXES
 from fullconv.data.samples import Sample
-from fullconv.data.shards.index import Record, Shard
+from fullconv.data.shards.index import Record, Shard, samples_in
 from fullconv.data.shards.tar import Entry
 from fullconv.data.sources import Member
 from fullconv.errors import DataError
@@ -79,7 +79,8 @@ class ShardSamples(Sequence[Sample]):
         return ShardSamples((*self.shards, *other.shards), self.roles)
 
 
-def _sample(shard: Shard, record: Record, roles: Roles) -> Sample:
+def _sorted(record: Record) -> tuple[dict[str, list[Entry]], list[Entry], list[Entry]]:
+    """The members of a sample by the word before the suffix; its pictures; its masks."""
     by_word: dict[str, list[Entry]] = {}
     for extension, entry in record.items():
         word, _, suffix = extension.rpartition(".")
@@ -92,6 +93,17 @@ def _sample(shard: Shard, record: Record, roles: Roles) -> Sample:
     if not masks and len(pictures) == 2:  # KEY.jpg + KEY.png
         masks = [entry for entry in pictures if entry.name.lower().endswith(".png")]
         pictures = [entry for entry in pictures if entry not in masks]
+    return by_word, pictures, masks
+
+
+def pictures_in(members: Iterable[Entry]) -> Iterator[Entry]:
+    """The pictures among the members of a tar, which may have masks beside them or not."""
+    for _, record in samples_in(members):
+        yield from _sorted(record)[1]
+
+
+def _sample(shard: Shard, record: Record, roles: Roles) -> Sample:
+    by_word, pictures, masks = _sorted(record)
     if len(pictures) != 1 or len(masks) != 1:
         names = ", ".join(entry.name for entry in record.values())
         raise DataError(

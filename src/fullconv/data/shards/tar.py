@@ -53,14 +53,20 @@ def entries(path: Path) -> Iterator[Entry]:
     """
     try:
         with path.open("rb") as file:
-            yield from _entries(file, path)
+            yield from entries_of(file, path)
     except OSError as error:
         raise DataError(
             f"{path}: cannot be read ({error.strerror}); check its permissions and the disk"
         ) from None
 
 
-def _entries(file: BinaryIO, path: Path) -> Iterator[Entry]:
+def entries_of(file: BinaryIO, path: Path | str) -> Iterator[Entry]:
+    """`entries` of an open file; `path` is what errors call it.
+
+    Raises:
+        OSError: it cannot be read.
+        DataError: it is no plain tar, damaged, or cut short.
+    """
     length = file.seek(0, 2)
     position, long_name, long_size = 0, None, None
     while position < length:
@@ -92,7 +98,7 @@ def _entries(file: BinaryIO, path: Path) -> Iterator[Entry]:
         position += -(-size // BLOCK) * BLOCK
 
 
-def _header(block: bytes, position: int, path: Path) -> tuple[bytes, bytes, int]:
+def _header(block: bytes, position: int, path: Path | str) -> tuple[bytes, bytes, int]:
     """The type, the name and the size in a header."""
     if position == 0:
         for start, kind in _COMPRESSED.items():
@@ -136,7 +142,7 @@ def _number(field: bytes) -> int | None:
     return int(digits, 8) if digits and not digits.strip(b"01234567") else None
 
 
-def _extended(told: bytes, position: int, path: Path) -> tuple[bytes | None, int | None]:
+def _extended(told: bytes, position: int, path: Path | str) -> tuple[bytes | None, int | None]:
     """The name and the size in a pax header of lines "LENGTH KEY=VALUE\\n"."""
     name, size = None, None
     while told:
@@ -157,7 +163,7 @@ def _extended(told: bytes, position: int, path: Path) -> tuple[bytes | None, int
     return name, size
 
 
-def _text(name: bytes, path: Path) -> str:
+def _text(name: bytes, path: Path | str) -> str:
     try:
         return name.decode("utf-8")
     except UnicodeDecodeError:
@@ -166,7 +172,7 @@ def _text(name: bytes, path: Path) -> str:
         ) from None
 
 
-def _damaged(path: Path, position: int, what: str) -> DataError:
+def _damaged(path: Path | str, position: int, what: str) -> DataError:
     return DataError(
         f"{path}: at byte {position:,} there is {what}; expected a plain tar; copy or pack it again"
     )

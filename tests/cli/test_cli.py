@@ -60,6 +60,7 @@ def test_train_writes_a_report_and_takes_settings(run):
     assert "crop:\n- 64\n- 80" in config
 
 
+@pytest.mark.slow
 def test_train_json_prints_events_only(capsys, scenes, tmp_path):
     code, out, _ = call(capsys, "train", scenes, "--out", tmp_path / "run", *SMALL, "--json")
     assert code == 0
@@ -68,6 +69,7 @@ def test_train_json_prints_events_only(capsys, scenes, tmp_path):
     assert {"start", "step", "epoch"} < set(kinds)
 
 
+@pytest.mark.slow
 def test_callbacks_are_told_of_each_record(capsys, scenes, tmp_path, monkeypatch):
     (tmp_path / "tracker_of_mine.py").write_text(
         "seen = []\ndef log(event):\n    seen.append(event['kind'])\ndef faulty(event):\n    1 / (event['kind'] != 'epoch')\n"

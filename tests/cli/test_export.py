@@ -53,7 +53,7 @@ def test_onnx(capsys, tmp_path):
     assert f"written to {tmp_path / 'folder' / 'model.pt2'}; model.json beside it says how to use it" in err
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_int8_is_calibrated_here_or_taken_from_the_bundle(capsys, tmp_path, scenes):
     model = save(tmp_path / "model", open_dataset(scenes).labels)
     out = tmp_path / "i.xml"
@@ -79,7 +79,7 @@ def test_int8_is_calibrated_here_or_taken_from_the_bundle(capsys, tmp_path, scen
     assert (said["measured"]["num_images"], said["outputs"][0]["name"]) == (1, "labels")
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_bf16_measured(capsys, tmp_path, scenes):
     model = save(tmp_path / "model", open_dataset(scenes).labels)
     args = ["export", model, tmp_path / "m.pt2", "--format", "torch", "--precision", "bf16"]

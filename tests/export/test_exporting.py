@@ -84,7 +84,7 @@ def test_every_format_at_every_size(exported):
     check_sizes(Point(3).eval(), runs_of(exported))
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_learned_upsampling_in_every_format(tmp_path):
     model = small_fcn(options=LEARNED)
     for kind, name in (("onnx", "onnx/model.onnx"), ("openvino", "x/y.xml"), ("torch", "z.pt2")):
@@ -96,9 +96,9 @@ def test_learned_upsampling_in_every_format(tmp_path):
     "options",
     [
         FcnOptions(hidden_channels=2),
-        pytest.param(FcnOptions(placement="half-pixel"), marks=pytest.mark.slow),
+        pytest.param(FcnOptions(placement="half-pixel"), marks=pytest.mark.long),
         pytest.param(
-            FcnOptions(upsampling="learned", border="fade", score_relu=True), marks=pytest.mark.slow
+            FcnOptions(upsampling="learned", border="fade", score_relu=True), marks=pytest.mark.long
         ),
     ],
     ids=["fixed", "half-pixel", "fade"],
@@ -151,7 +151,7 @@ def ladder():
     return Ladder(3, features=torch.nn.Sequential(*features))
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("make", "channels"),
     [(lambda: Patchwise(3), 3), (ladder, 3), (lambda: LateFusion(small_fcn(), small_fcn()), 6)],
@@ -165,7 +165,7 @@ def test_other_networks(tmp_path, make, channels):
     check_sizes(model, [run_torch(tmp_path / "m.pt2"), run_onnx(tmp_path / "m.onnx")], channels)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_bf16_says_what_bf16_says_here(tmp_path):
     bundle = bundle_of(small_fcn(), 3)
     manifest = export_model(bundle, tmp_path / "m.pt2", Request("torch", "bf16"), in_bf16(bundle, {"a": 1}))

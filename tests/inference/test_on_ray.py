@@ -228,7 +228,7 @@ def actors_here(psutil) -> list:
     return found
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.filterwarnings("default")  # Ray's own
 def test_two_actors_one_killed_on_the_way(model, tmp_path, started):
     psutil = pytest.importorskip("psutil")
@@ -276,7 +276,7 @@ def deadly(model: Path) -> Segmenter:
     return segmenter
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.filterwarnings("default")  # Ray's own
 def test_one_cpu_and_a_picture_that_kills(model, tmp_path, started):
     folder = write_pictures(tmp_path / "pictures", 12)

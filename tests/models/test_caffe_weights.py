@@ -403,7 +403,7 @@ def test_alexnets_real_names_and_shapes(tmp_path):
     assert not model.fc6.weight.any()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_vgg16s_real_names_and_shapes(tmp_path):
     shapes, channels = {}, 3
     for name in CONVOLUTIONS:

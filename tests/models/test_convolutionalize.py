@@ -96,7 +96,7 @@ def test_the_logits_at_the_own_size(name):
         torch.testing.assert_close(got[:, :, 0, 0], want, atol=tolerance, rtol=0)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("name", "receptive_field"),
     [

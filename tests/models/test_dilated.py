@@ -32,7 +32,7 @@ def close(got: Tensor, want: Tensor) -> None:
     torch.testing.assert_close(got, want, rtol=0, atol=1e-5 * float(want.abs().max()))
 
 
-@pytest.mark.parametrize("depth", [50, pytest.param(101, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("depth", [50, pytest.param(101, marks=pytest.mark.long)])
 def test_torchvisions_numbers_and_keys(depth):
     from torchvision.models import segmentation
 

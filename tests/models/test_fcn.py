@@ -21,7 +21,7 @@ FEW = [0, 1, 7, 16, 17, 31]
 
 
 PAIRS = [
-    pytest.param(name, backbone, marks=[] if rank == place else pytest.mark.slow)
+    pytest.param(name, backbone, marks=[] if rank == place else pytest.mark.long)
     for rank, name in enumerate(NAMES)
     for place, backbone in enumerate(FAMILIES)
 ]
@@ -107,7 +107,7 @@ def test_float32_agrees_with_float64_at_every_residue(name, backbone):
 
 
 @pytest.mark.parametrize("backbone", [*FAMILIES[:3], "densenet121", "regnetx_002"])
-@pytest.mark.parametrize("stride", [4, pytest.param(8, marks=pytest.mark.slow), 16])
+@pytest.mark.parametrize("stride", [4, pytest.param(8, marks=pytest.mark.long), 16])
 def test_a_feature_sees_exactly_the_pixels_that_the_arithmetic_says(backbone, stride):
     """A column of nan reaches a feature cell if, and only if, it lies in the cell's receptive field."""
     body = build_backbone(backbone, finest=4).eval().double()

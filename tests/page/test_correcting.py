@@ -10,6 +10,8 @@ from fullconv.data.dataset import open_dataset
 from fullconv.data.masks import read_mask
 from fullconv.data.pictures import read_picture
 
+pytestmark = pytest.mark.slow
+
 
 def disc(radius: float, *places: tuple[float, float]) -> np.ndarray:
     """(60, 80) bool: the pixels whose middles lie in one of the discs."""
@@ -183,7 +185,6 @@ def test_saved_for_training(opened, service):
     assert sum(service.one.collection.count().values()) == count
 
 
-@pytest.mark.slow
 def test_the_most_useful_pictures_come_first(opened, service):
     page = opened()
     page.wait("!document.getElementById('startWatch').hidden")
@@ -214,7 +215,6 @@ def test_the_most_useful_pictures_come_first(opened, service):
     assert [each["name"] for each in state["pictures"]] == [order[0], order[2]]
 
 
-@pytest.mark.slow
 def test_a_full_disk_is_said_and_the_correction_stays(opened, service):
     page = opened(expected=("507",))
     page.choose(("own.png", photo(99)))
@@ -242,7 +242,6 @@ def test_a_full_disk_is_said_and_the_correction_stays(opened, service):
     page.wait("document.getElementById('save').textContent.startsWith('✓')")
 
 
-@pytest.mark.slow
 def test_a_large_fill_is_undone(opened):
     picture = np.zeros((3000, 4000, 3), np.uint8)
     picture[..., 0] = 200

@@ -89,6 +89,7 @@ def test_several_pictures_at_once(opened, way):
     assert "c.png" in page.text("#facts")
 
 
+@pytest.mark.slow
 def test_an_example(opened):
     page = opened()
     page.click("#examples button >> nth=1")
@@ -96,6 +97,7 @@ def test_an_example(opened):
     assert "examples_2.png" in page.text("#facts")
 
 
+@pytest.mark.slow
 def test_shares_and_what_is_under_the_pointer(page):
     assert page.shares() == {"red": "50 %", "green": "25 %", "blue": "25 %"}
     for (x, y), label in ((SURE_RED, RED), (UNSURE_GREEN, GREEN), (SURE_BLUE, BLUE), (UNSURE_RED, RED)):
@@ -105,6 +107,7 @@ def test_shares_and_what_is_under_the_pointer(page):
     assert page.hover(-1.5, 20) == ""
 
 
+@pytest.mark.slow
 def test_the_pixels_at_edges_are_the_pictures_own(page):
     """The pointer reads the very pixel that it stands on."""
     assert page.hover(39.9, 29.9).startswith("red")
@@ -113,6 +116,7 @@ def test_the_pixels_at_edges_are_the_pictures_own(page):
     assert page.hover(0.1, 59.9).startswith("blue")
 
 
+@pytest.mark.slow
 def test_what_is_said_follows_the_picture_under_a_resting_pointer(page):
     assert page.hover(60, 15).startswith("green")
     page.press("b")
@@ -124,6 +128,7 @@ def test_what_is_said_follows_the_picture_under_a_resting_pointer(page):
     assert page.text("#tip").split() == ["blue", "corrected"]
 
 
+@pytest.mark.slow
 def test_overlay_and_its_opacity(page):
     for opacity in (0, 30, 100):
         page.set_range("#opacity input", opacity)
@@ -139,6 +144,7 @@ def test_overlay_and_its_opacity(page):
     assert_near(page.drawn(*SURE_RED), COLORS[RED])
 
 
+@pytest.mark.slow
 def test_mask_confidence_and_entropy(page):
     page.press("2")
     for x, y in (SURE_RED, UNSURE_GREEN, SURE_BLUE, UNSURE_RED):
@@ -155,6 +161,7 @@ def test_mask_confidence_and_entropy(page):
     assert page.browser_page.is_visible("#opacity")
 
 
+@pytest.mark.slow
 def test_before_and_after(page):
     page.press("3")
     page.set_range("#opacity input", 100)
@@ -176,6 +183,7 @@ def test_before_and_after(page):
     assert page.browser_page.get_attribute("#slider", "aria-valuenow") == "98"
 
 
+@pytest.mark.slow
 def test_hide_and_solo(page):
     page.set_range("#opacity input", 100)
     page.click("#legend li:has-text('red') input")
@@ -192,6 +200,7 @@ def test_hide_and_solo(page):
     assert not page.browser_page.is_visible("#all")
 
 
+@pytest.mark.slow
 def test_zoom_keeps_what_is_under_the_pointer_and_dragging_moves_it(page):
     page.press("2")
     x, y = page.on_screen(50, 20)

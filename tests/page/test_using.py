@@ -15,6 +15,8 @@ from service_helpers import Held, encoded, running
 from fullconv.errors import BundleError
 from fullconv.serving.settings import Settings
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def axe():
@@ -34,7 +36,6 @@ def grave(axe, page) -> list[str]:
     ]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("dark", [False, True])
 @pytest.mark.parametrize("phone", [False, True])
 def test_nothing_keeps_people_out(opened, axe, phone, dark):
@@ -56,7 +57,6 @@ def test_nothing_keeps_people_out(opened, axe, phone, dark):
         assert width[0] <= width[1]
 
 
-@pytest.mark.slow
 def test_everything_can_be_reached_by_the_tab_key(page):
     page.browser_page.evaluate("document.activeElement.blur()")
     reached = []
@@ -87,7 +87,6 @@ def test_everything_can_be_reached_by_the_tab_key(page):
     assert "mask" not in reached  # of radio buttons only the chosen one
 
 
-@pytest.mark.slow
 def test_arrow_keys_go_through_the_views(page):
     page.browser_page.focus("#views [data-name=overlay]")
     page.press("ArrowRight")
@@ -97,7 +96,6 @@ def test_arrow_keys_go_through_the_views(page):
     assert page.browser_page.evaluate("document.activeElement.dataset.name") == "entropy"
 
 
-@pytest.mark.slow
 def test_what_a_screen_reader_is_told(page):
     told = "four.png: red 50 %, green 25 %, blue 25 %"
     assert page.browser_page.get_attribute("#canvas", "aria-label") == told
@@ -114,13 +112,11 @@ def test_what_a_screen_reader_is_told(page):
     assert not unnamed
 
 
-@pytest.mark.slow
 def test_axe_would_find_faults(page, axe):
     page.browser_page.evaluate("document.querySelector('#getJson').replaceChildren()")
     assert any("button-name" in each for each in grave(axe, page))
 
 
-@pytest.mark.slow
 def test_on_a_phone(opened):
     page = opened(phone=True)
     assert page.browser_page.is_visible("#camera")
@@ -135,7 +131,6 @@ def test_on_a_phone(opened):
     assert side["y"] + side["height"] <= 844 + 1  # the picture stays in view while the list is scrolled
 
 
-@pytest.mark.slow
 def test_light_and_dark(opened):
     page = opened(dark=True)
     background = "getComputedStyle(document.body).backgroundColor"
@@ -147,7 +142,6 @@ def test_light_and_dark(opened):
     assert page.browser_page.evaluate(background) == light
 
 
-@pytest.mark.slow
 def test_a_file_that_is_no_picture(opened):
     page = opened(expected=("400",))
     page.choose(("broken.png", b"nothing"), ("good.png", photo(1)))
@@ -160,7 +154,6 @@ def test_a_file_that_is_no_picture(opened):
     assert page.browser_page.is_hidden("#status")
 
 
-@pytest.mark.slow
 def test_progress_and_cancelling(opened):
     held = Held()
     with running(held.segmenter, Settings(name="slow")) as (port, _):
@@ -180,7 +173,6 @@ def test_progress_and_cancelling(opened):
         page.until_done(2)
 
 
-@pytest.mark.slow
 def test_how_long_a_large_picture_will_take(opened):
     held = Held()
     with running(held.segmenter, Settings(name="slow")) as (port, service):
@@ -195,7 +187,6 @@ def test_how_long_a_large_picture_will_take(opened):
         page.until_done()
 
 
-@pytest.mark.slow
 def test_a_full_queue_is_waited_for(opened):
     page = opened(expected=("503",))
     replies = iter([503])
@@ -213,7 +204,6 @@ def test_a_full_queue_is_waited_for(opened):
     page.until_done()
 
 
-@pytest.mark.slow
 def test_what_took_too_long_is_not_asked_for_again_and_again(opened):
     page = opened(expected=("504",))
     asked = []
@@ -232,7 +222,6 @@ def test_what_took_too_long_is_not_asked_for_again_and_again(opened):
     assert len(asked) == 1
 
 
-@pytest.mark.slow
 def test_a_service_that_goes_amid_a_request_and_comes_back(opened):
     """Nothing is lost: the picture is sent again, corrections stay."""
     page = opened(expected=("ERR_FAILED",))
@@ -250,7 +239,6 @@ def test_a_service_that_goes_amid_a_request_and_comes_back(opened):
     np.testing.assert_array_equal(page.mask(), painted)
 
 
-@pytest.mark.slow
 def test_a_token_is_asked_for(opened):
     with running(settings=Settings(token="secret"), ready=True) as (port, _):
         page = opened(url=f"http://127.0.0.1:{port}/", expected=("401",))
@@ -264,7 +252,6 @@ def test_a_token_is_asked_for(opened):
         np.testing.assert_array_equal(page.mask(), TRUTH)
 
 
-@pytest.mark.slow
 def test_a_model_that_does_not_load(opened):
     def damaged():
         raise BundleError("model.safetensors is damaged")
@@ -275,7 +262,6 @@ def test_a_model_that_does_not_load(opened):
         assert page.browser_page.is_visible("#status.bad")
 
 
-@pytest.mark.slow
 def test_a_killed_service_is_started_again(opened):
     """With signal 9, amid a request, by the real program."""
     with socket.create_server(("127.0.0.1", 0)) as free:

@@ -101,7 +101,7 @@ def test_one_process_and_wrong_counts(capsys, tmp_path):
         assert words in capsys.readouterr().err
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_one_of_two_is_killed_and_the_weights_are_those_of_one_process(tmp_path):
     scenes = write_scenes(tmp_path / "s", num_train=12, num_val=2, size_hw=(64, 64))
     options = [

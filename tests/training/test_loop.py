@@ -120,7 +120,7 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_bits(scenes, finished, tmp_p
     assert json.loads((out / "log.jsonl").read_text().splitlines()[-1])["kind"] == "end"
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_run_that_was_killed_goes_on_to_the_same_bits(scenes, tmp_path):
     """SIGKILL at moments spread over the run, again and again; dropout, batch norm and augmentation included."""
     options = [

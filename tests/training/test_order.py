@@ -90,6 +90,7 @@ def test_a_run_in_windows_goes_on_to_the_same_bits(shards, windowed, tmp_path, s
     assert weights(out) == weights(windowed)
 
 
+@pytest.mark.slow
 @pytest.mark.xdist_group("pair")
 def test_two_processes_train_what_one_trains(shards, tmp_path, pair):
     """The same samples in every step, by the same windows, however many processes read them."""

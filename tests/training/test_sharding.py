@@ -85,6 +85,7 @@ def shards(run: Path) -> dict[str, torch.Tensor]:
     return read_shards(run / "checkpoints" / SHARDS)[1]
 
 
+@pytest.mark.slow
 def test_two_processes_with_half_of_everything_train_what_one_trains(runs):
     """Weights, their average, statistics and, as momentum, clipped gradients."""
     about, ours = read_state(runs / "one" / "checkpoints" / STATE)
@@ -103,21 +104,25 @@ def test_two_processes_with_half_of_everything_train_what_one_trains(runs):
             assert theirs["val"]["pixel_accuracy"] == pytest.approx(ours["val"]["pixel_accuracy"], abs=1e-3)
 
 
+@pytest.mark.slow
 def test_a_resumed_run_ends_in_the_same_bits(runs):
     whole, broken = shards(runs / "two"), shards(runs / "broken")
     assert whole.keys() == broken.keys()
     assert all(torch.equal(whole[name], broken[name]) for name in whole)
 
 
+@pytest.mark.slow
 def test_a_batch_in_parts_is_the_batch(runs):
     """Without batch normalisation, which counts over each part; one process has three pictures and the other two."""
     assert farthest(read_state(runs / "whole" / "checkpoints" / STATE)[1], shards(runs / "parts")) < 1e-2
 
 
+@pytest.mark.slow
 def test_a_step_without_a_finite_loss_in_one_process_is_left_out_by_both(runs):
     assert all(tensor.isfinite().all() for tensor in shards(runs / "skipping").values())
 
 
+@pytest.mark.slow
 def test_each_process_keeps_half_and_nothing_is_pickled(runs):
     folder = runs / "two" / "checkpoints" / SHARDS
     *files, manifest = sorted(folder.iterdir())
@@ -127,6 +132,7 @@ def test_each_process_keeps_half_and_nothing_is_pickled(runs):
     assert max(sizes) < 0.6 * sum(sizes)
 
 
+@pytest.mark.slow
 def test_bundles_are_whole(runs):
     bundle = load_bundle(runs / "two")
     average = {n: t for n, t in shards(runs / "two").items() if n.startswith("average.")}
@@ -135,6 +141,7 @@ def test_bundles_are_whole(runs):
     assert bundle.model(torch.zeros(1, 3, 64, 64)).shape[2:] == (64, 64)
 
 
+@pytest.mark.slow
 def test_no_damaged_file_is_accepted(runs, tmp_path):
     folder = tmp_path / "state"
     shutil.copytree(runs / "two" / "checkpoints" / SHARDS, folder)
@@ -155,6 +162,7 @@ def test_no_damaged_file_is_accepted(runs, tmp_path):
         read_shards(folder)
 
 
+@pytest.mark.slow
 def test_a_folder_under_its_old_name_is_found(runs, tmp_path):
     shutil.copytree(runs / "two" / "checkpoints" / SHARDS, tmp_path / f".{SHARDS}.old")
     assert read_shards(tmp_path / SHARDS)[0]["progress"]["step"] == 4
@@ -162,6 +170,7 @@ def test_a_folder_under_its_old_name_is_found(runs, tmp_path):
         read_shards(tmp_path / "none")
 
 
+@pytest.mark.slow
 def test_one_process_has_nothing_to_share(runs):
     values = OPTIONS | {"data": runs / "scenes", "sharding": "full"}
     for resume, out in ((False, "new"), (True, "two")):
@@ -220,6 +229,7 @@ def test_backbones_are_sharded_by_blocks_that_compute(alone, name, backbone, num
     torch.testing.assert_close(gathered(model, whole)(pictures), want)
 
 
+@pytest.mark.slow
 def test_shards_are_put_together_in_another_number_of_processes(runs, alone):
     folder = runs / "two" / "checkpoints" / SHARDS
     architecture = load_bundle(runs / "two").manifest.architecture

@@ -31,6 +31,7 @@ def scenes(tmp_path_factory) -> Path:
     return write_scenes(tmp_path_factory.mktemp("data") / "s", num_train=10, num_val=3, size_hw=(64, 64))
 
 
+@pytest.mark.slow
 @pytest.mark.xdist_group("pair")
 def test_two_processes_train_what_one_trains(scenes, tmp_path, pair):
     with pytest.raises(SystemExit) as stop:
@@ -56,6 +57,7 @@ def test_two_processes_train_what_one_trains(scenes, tmp_path, pair):
             assert two["val"]["pixel_accuracy"] == pytest.approx(one["val"]["pixel_accuracy"], abs=1e-3)
 
 
+@pytest.mark.slow
 def test_a_batch_in_parts_is_the_batch(scenes, tmp_path):
     """Without batch normalisation, which counts over each part."""
     values = {
@@ -70,6 +72,7 @@ def test_a_batch_in_parts_is_the_batch(scenes, tmp_path):
     assert farthest(ours, theirs) < 1e-2
 
 
+@pytest.mark.slow
 @pytest.mark.xdist_group("pair")
 def test_shared_statistics_are_those_of_one_batch(pair):
     """In two processes: normalised values, gradients and running statistics of halves against the whole."""

@@ -77,7 +77,7 @@ def executed(pages: list[Path], folder: Path) -> list[tuple[Path, list[str]]]:
     return found
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.filterwarnings("default")
 def test_notebooks_print_what_the_pages_say(tmp_path):
     for page, printed in executed(RUN, tmp_path):

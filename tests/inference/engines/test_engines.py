@@ -145,7 +145,7 @@ def test_nothing_is_reported_over_the_network():
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_signals_are_handled_after_engines_are_gone():
     """In a process of its own: what failed here killed it."""
     code = (

@@ -80,6 +80,7 @@ def test_the_int8_weights_are_small(folder):
     assert (folder / "int8" / "model.bin").stat().st_size < 0.5 * (folder / WEIGHTS).stat().st_size
 
 
+@pytest.mark.slow
 def test_what_keeps_most_labels_is_taken(made):
     folder, told = made
     assert [line.split(",")[0][-1] for line in told] == ["0", "1"]

@@ -23,7 +23,7 @@ test: $(STAMP) lint types
 	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2 --dist loadgroup
 
 test-slow: $(STAMP)
-	OMP_NUM_THREADS=1 $(BIN)/pytest -m slow --numprocesses 2 --dist loadgroup --durations 10
+	OMP_NUM_THREADS=1 $(BIN)/pytest -m "slow and not long" --numprocesses 2 --dist loadgroup --durations 10
 
 # Campaigns: thousands of damaged files, kills and sizes, for an hour or so. What they test, the others test with few.
 test-long: $(STAMP)

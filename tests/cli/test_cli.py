@@ -291,7 +291,7 @@ def test_other_classes_are_not_evaluated(capsys, scenes, run, tmp_path):
     assert "knows the class 'balloon', which" in fails(capsys, "evaluate", run, folder)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_demo(capsys, tmp_path):
     code, out, _ = call(capsys, "demo", "--out", tmp_path / "demo", "--json")
     assert code == 0

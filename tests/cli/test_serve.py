@@ -107,7 +107,7 @@ def test_it_says_where_it_is_and_ends_when_told_to(started):
     assert "Traceback" not in err
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_second_one_starts_where_one_was_killed_amid_a_request(started):
     first, address = started("--port", "0", "--threads", "1")
     port = address.rpartition(":")[2]

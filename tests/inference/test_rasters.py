@@ -461,7 +461,7 @@ def test_another_model_or_another_raster_begins_anew(tmp_path):
         (tmp_path / "out" / "predictions.jsonl").unlink()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_memory_does_not_grow_with_height(tmp_path):
     """Thirty million pixels, of which RGB alone would take 92 MB, after one million, in one process."""
     sources = []

@@ -262,6 +262,7 @@ def test_a_model_that_does_not_load(opened):
         assert page.browser_page.is_visible("#status.bad")
 
 
+@pytest.mark.long
 def test_a_killed_service_is_started_again(opened):
     """With signal 9, amid a request, by the real program."""
     with socket.create_server(("127.0.0.1", 0)) as free:

@@ -35,7 +35,7 @@ def name_of(page: Path) -> str:
 
 
 RUN = [
-    pytest.param(DOCS / "start.md", marks=pytest.mark.slow),
+    pytest.param(DOCS / "start.md", marks=pytest.mark.long),
     DOCS / "api/index.md",
     *(page for page in LESSONS if not is_slow(text_of(page))),
 ]

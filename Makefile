@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 # uv trusts what the machine trusts, as pip does.
 export UV_SYSTEM_CERTS := true
 
-.PHONY: demo test test-slow test-long lint types bench site setup clean
+.PHONY: demo test test-slow test-long dist lock lint types bench site setup clean
 
 setup: $(STAMP)
 
@@ -40,6 +40,14 @@ types: $(STAMP)
 site: $(STAMP)
 	$(BIN)/python website/build_site.py
 	OMP_NUM_THREADS=1 $(BIN)/pytest -m 'slow or not slow' tests/website
+
+# What is released: a wheel and an sdist, and all packages of a deployment with their digests.
+dist: $(STAMP)
+	$(BIN)/uv build --out-dir dist .
+
+lock: $(STAMP)
+	$(BIN)/uv pip compile --quiet pyproject.toml --extra serve --extra export --extra formats --constraint constraints.txt \
+		--generate-hashes --python-version 3.11 --no-header --no-annotate --output-file requirements.lock
 
 bench: $(STAMP)
 	$(BIN)/python benchmarks/upsampling.py

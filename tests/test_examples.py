@@ -47,7 +47,7 @@ def exported(tmp_path_factory):
     return folder
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("kind", ["labels", "logits"])
 def test_the_python_client(exported, tmp_path, kind):
     code = (

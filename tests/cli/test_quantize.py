@@ -39,7 +39,7 @@ def save(folder, labels: LabelSet, model: str = "fcn32s", backbone: str = "test_
     return folder
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_from_float_to_masks(capsys, scenes, tmp_path):
     model = save(tmp_path / "model", open_dataset(scenes).labels)
     code, out, err = call(capsys, "quantize", model, scenes, "--pictures", 2, "--json")

@@ -34,7 +34,7 @@ def test_cores_make_up_the_picture_and_windows_keep_the_halo(size_hw, core_hw, h
         ("fcn8s", "mobilenetv3_small_050", (333, 219), None),
         ("fcn8s", "resnet10t", (701, 350), (96, 160)),
         ("fcn32s", "torchvision/mobilenet_v2", (350, 737), (224, 64)),
-        pytest.param("fcn4s", "vgg11", (331, 246), (64, 96), marks=pytest.mark.slow),
+        pytest.param("fcn4s", "vgg11", (331, 246), (64, 96), marks=pytest.mark.long),
     ],
 )
 def test_exact_tiles_equal_the_whole_picture(name, backbone, size_hw, tile):

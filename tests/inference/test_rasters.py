@@ -410,7 +410,7 @@ def child(out: Path, sources: list[Path], die_at: int = 0):
     return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_killed_run_goes_on_and_ends_in_the_same_file(tmp_path):
     bands = noise(3, 500, 130)
     bands[:, 100:120] = 5

@@ -76,7 +76,7 @@ def test_going_on_in_the_middle(from_row):
     torch.testing.assert_close(logits, want.logits(from_row), rtol=0, atol=1e-4)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_few_rows_are_kept(streamed):
     """Whatever the height, the rows at hand are those of a receptive field at most."""
     _, stream = streamed

@@ -206,7 +206,9 @@ def test_further_heads_have_masks(tmp_path):
         np.testing.assert_array_equal(np.asarray(mask), want)
 
 
-@pytest.mark.parametrize("share", [0.5, 0.7, 0.95])
+@pytest.mark.parametrize(
+    "share", [0.7, *(pytest.param(share, marks=pytest.mark.long) for share in (0.5, 0.95))]
+)
 @pytest.mark.parametrize(
     ("name", "codec", "options"),
     [

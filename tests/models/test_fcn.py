@@ -69,7 +69,9 @@ def check_shift(name: str, backbone: str, residues: list[int] | range, **options
         assert (here[..., inside].std() > 0).all()
 
 
-@pytest.mark.parametrize("backbone", FAMILIES)
+@pytest.mark.parametrize(
+    "backbone", [FAMILIES[0], *(pytest.param(name, marks=pytest.mark.long) for name in FAMILIES[1:])]
+)
 def test_a_shift_by_the_stride_moves_the_answer(backbone):
     check_shift("fcn8s", backbone, FEW[:2])
 
@@ -106,7 +108,14 @@ def test_float32_agrees_with_float64_at_every_residue(name, backbone):
             assert (logits.double() - want).abs().max() < 1e-4 * max(1.0, want.abs().max().item())
 
 
-@pytest.mark.parametrize("backbone", [*FAMILIES[:3], "densenet121", "regnetx_002"])
+@pytest.mark.parametrize(
+    "backbone",
+    [
+        FAMILIES[0],
+        "regnetx_002",
+        *(pytest.param(name, marks=pytest.mark.long) for name in (*FAMILIES[1:3], "densenet121")),
+    ],
+)
 @pytest.mark.parametrize("stride", [4, pytest.param(8, marks=pytest.mark.long), 16])
 def test_a_feature_sees_exactly_the_pixels_that_the_arithmetic_says(backbone, stride):
     """A column of nan reaches a feature cell if, and only if, it lies in the cell's receptive field."""

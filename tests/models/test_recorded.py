@@ -103,7 +103,7 @@ def test_loaded_models_are_folded_and_streamed(tmp_path):
         assert segmenter.tiler.stream is not None
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_second_start_imports_no_backbone_library(tmp_path):
     saved(tmp_path / "m")
     code = f"""

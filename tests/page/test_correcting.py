@@ -242,6 +242,7 @@ def test_a_full_disk_is_said_and_the_correction_stays(opened, service):
     page.wait("document.getElementById('save').textContent.startsWith('✓')")
 
 
+@pytest.mark.long
 def test_a_large_fill_is_undone(opened):
     picture = np.zeros((3000, 4000, 3), np.uint8)
     picture[..., 0] = 200

@@ -299,7 +299,7 @@ def test_the_mask_lies_on_the_picture_as_the_browser_shows_it(opened):
     assert len(corners) == 8
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_large_picture(opened):
     """All of it goes through, and the page can be used meanwhile."""
     page = opened()

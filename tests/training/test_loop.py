@@ -100,7 +100,7 @@ def test_the_seed_decides_everything(scenes, finished, tmp_path):
     assert weights(tmp_path / "other") != weights(finished[0])
 
 
-@pytest.mark.parametrize("stop_after", [1, 2, 3, 5])
+@pytest.mark.parametrize("stop_after", [1, *(pytest.param(n, marks=pytest.mark.long) for n in (2, 3, 5))])
 def test_a_run_that_was_stopped_goes_on_to_the_same_bits(scenes, finished, tmp_path, stop_after):
     out = tmp_path / "run"
     events = train(config(scenes, out))

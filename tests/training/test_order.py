@@ -73,7 +73,7 @@ def test_the_window_decides_the_order(shards, windowed, tmp_path):
     assert weights(tmp_path / "other") != weights(windowed)
 
 
-@pytest.mark.parametrize("stop_after", [1, 2, 3])
+@pytest.mark.parametrize("stop_after", [*(pytest.param(n, marks=pytest.mark.long) for n in (1, 3)), 2])
 def test_a_run_in_windows_goes_on_to_the_same_bits(shards, windowed, tmp_path, stop_after):
     out = tmp_path / "run"
 

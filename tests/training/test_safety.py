@@ -181,7 +181,7 @@ for stage in [*range(0, 170_000, 4096), "fsync", "rename", "folder"]:
 """
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_killed_at_any_stage_of_saving_the_old_or_the_new_state_loads(tmp_path):
     """45 processes that kill themselves: after every 4 KB written, before it is synced, renamed, its name synced."""
     done = subprocess.run([sys.executable, "-c", SAVING, tmp_path / "state"], capture_output=True, text=True)

@@ -57,7 +57,7 @@ def test_two_processes_train_what_one_trains(scenes, tmp_path, pair):
             assert two["val"]["pixel_accuracy"] == pytest.approx(one["val"]["pixel_accuracy"], abs=1e-3)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_batch_in_parts_is_the_batch(scenes, tmp_path):
     """Without batch normalisation, which counts over each part."""
     values = {

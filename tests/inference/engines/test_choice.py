@@ -17,7 +17,7 @@ from fullconv.models.build import build_model
         ("auto", "fp32", ("torch", "fp32")),
         ("torch", "bf16", ("torch", "bf16")),
         ("openvino", "fp32", ("openvino", "fp32")),
-        ("onnxruntime", "auto", ("onnxruntime", "fp32")),
+        pytest.param("onnxruntime", "auto", ("onnxruntime", "fp32"), marks=pytest.mark.long),
         ("onnxruntime", "fp32", ("onnxruntime", "fp32")),
     ],
 )

@@ -47,7 +47,7 @@ def test_scores_and_labels_are_torchs(engine_class, fcn, size_hw):
         assert torch.equal(score_map.labels().long()[clear], want.argmax(0)[clear])
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_fixed_upsampling_stays_coarse_and_further_channels_go_in(engine_class, capfd):
     torch.manual_seed(1)
     model = build_model("fcn32s", num_classes=3, backbone="test_resnet", in_channels=4).eval()
@@ -129,7 +129,7 @@ def test_bf16_where_the_cpu_computes_it(fcn):
     assert (got.logits() - want).abs().max() < 0.1 * want.abs().max()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_nothing_is_reported_over_the_network():
     """In a process of its own: NNCF reports nothing under pytest anyway."""
     code = (

@@ -61,7 +61,7 @@ def folder(made, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "size_hw", [(40, 70), *(pytest.param(s, marks=pytest.mark.slow) for s in ((131, 97), (203, 333)))]
+    "size_hw", [(40, 70), *(pytest.param(s, marks=pytest.mark.long) for s in ((131, 97), (203, 333)))]
 )
 def test_int8_labels_nearly_as_float_does_at_any_size(folder, dataset, size_hw):
     int8, fp32 = (fullconv.load(folder, precision=precision) for precision in ("int8", "fp32"))
@@ -80,7 +80,7 @@ def test_the_int8_weights_are_small(folder):
     assert (folder / "int8" / "model.bin").stat().st_size < 0.5 * (folder / WEIGHTS).stat().st_size
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_what_keeps_most_labels_is_taken(made):
     folder, told = made
     assert [line.split(",")[0][-1] for line in told] == ["0", "1"]

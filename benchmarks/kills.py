@@ -16,7 +16,6 @@ import os
 import random
 import shutil
 import signal
-import socket
 import sys
 import tempfile
 import time
@@ -28,6 +27,7 @@ import torch
 from common import machine
 from fullconv.data.scenes import write_scenes
 from fullconv.training.config import TrainConfig
+from fullconv.training.launch import free_port
 from fullconv.training.loop import train
 from fullconv.training.sharded_state import read_shards
 from fullconv.training.state import SHARDS, STATE, read_state
@@ -48,9 +48,7 @@ def config(scenes: Path, out: Path, workers: int, processes: int, sharded: bool)
 def started(configuration: TrainConfig, processes: int) -> int:
     """A process that trains, or several and the one that waits for them; from the state where there is one. It ends with 0."""
     STEPS_DONE[:] = bytes(8)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free.getsockname()[1])}
+    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
     top = os.fork()
     if top:
         return top

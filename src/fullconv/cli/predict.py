@@ -181,14 +181,14 @@ def by_segmenter(
     part: tuple[int, int],
     as_json: bool,
 ) -> None:
-    from fullconv.inference.folder import find_sources, predict_files
+    from fullconv.inference.folder import find_sources, part_of, predict_files
 
     files = find_sources(source, but=out)
     label = partial(
         predict_files, load(), files, out, kinds, extra,
         batch_size=batch_size, shard=part, model_id=digest_of(model),
     )  # fmt: skip
-    count = len(files[part[0] - 1 :: part[1]])
+    count = len(part_of(files, part))
     show(lambda progress: label(progress=progress), count, out, as_json)
 
 
@@ -204,7 +204,7 @@ def by_ray(
     part: tuple[int, int],
     as_json: bool,
 ) -> None:
-    from fullconv.inference.folder import find_sources
+    from fullconv.inference.folder import find_sources, part_of
     from fullconv.inference.on_ray import predict_on_ray
 
     files = find_sources(source, but=out)
@@ -212,7 +212,7 @@ def by_ray(
         predict_on_ray, load, files, out, kinds, extra,
         model_id=digest_of(model), device=device, batch_size=batch_size, shard=part,
     )  # fmt: skip
-    show(lambda progress: label(), len(files[part[0] - 1 :: part[1]]), out, as_json)
+    show(lambda progress: label(), len(part_of(files, part)), out, as_json)
 
 
 def by_classifier(
@@ -240,7 +240,7 @@ def by_server(
     import os
 
     from fullconv.errors import ConfigError, InputError
-    from fullconv.inference.folder import LABELLED, find_pictures
+    from fullconv.inference.folder import LABELLED, find_pictures, part_of
     from fullconv.serving.client import Server, predict_remotely
 
     with Server(url, os.environ.get("FULLCONV_TOKEN")) as server:
@@ -250,7 +250,7 @@ def by_server(
             files = find_pictures(sources, LABELLED, but=out)
         except InputError as error:
             raise ConfigError(f"{error}; the model at {url} is {served.name!r}") from None
-        count = len(files[part[0] - 1 :: part[1]])
+        count = len(part_of(files, part))
         show(lambda progress: predict_remotely(server, served, files, out, kinds, part), count, out, as_json)
 
 

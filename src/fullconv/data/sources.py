@@ -60,6 +60,17 @@ PictureFile = Path | Packed
 MaskFile = Path | Packed | MaskSource
 
 
+def check_size(picture: object, num_bytes: int) -> None:
+    """
+    Raises:
+        PictureError: a picture that is packed or stored elsewhere has more bytes than are read.
+    """
+    if num_bytes > MAX_BYTES:
+        raise PictureError(
+            f"{picture}: has {num_bytes:,} bytes; at most {MAX_BYTES:,} are read; reduce it or cut it into tiles"
+        )
+
+
 @dataclass(frozen=True)
 class Member:
     """A file stored in another file as it is, such as a member of a tar.
@@ -86,10 +97,7 @@ class Member:
             OSError: the file cannot be read.
             PictureError: the member is longer than any picture, or the file ends before it does.
         """
-        if self.size > MAX_BYTES:
-            raise PictureError(
-                f"{self}: has {self.size:,} bytes; at most {MAX_BYTES:,} are read; reduce it or cut it into tiles"
-            )
+        check_size(self, self.size)
         with self.path.open("rb") as file:
             file.seek(self.offset)
             content = file.read(self.size)

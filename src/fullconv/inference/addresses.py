@@ -13,7 +13,7 @@ from urllib.parse import unquote
 from fullconv.data.pictures import SUFFIXES
 from fullconv.data.shards.samples import pictures_in
 from fullconv.data.shards.tar import entries, entries_of
-from fullconv.data.sources import MAX_BYTES, Member, PictureFile
+from fullconv.data.sources import Member, PictureFile, check_size
 from fullconv.errors import ConfigError, InputError, PictureError
 
 ADDRESS = re.compile(r"[a-z][a-z0-9+.-]*://")
@@ -54,10 +54,7 @@ class Stored:
         Raises:
             PictureError: they cannot be read, or are more than any picture has.
         """
-        if self.size > MAX_BYTES:
-            raise PictureError(
-                f"{self}: has {self.size:,} bytes; at most {MAX_BYTES:,} are read; reduce it or cut it into tiles"
-            )
+        check_size(self, self.size)
         try:
             with store_of(self.root)[0].open_input_file(self.key) as file:
                 file.seek(self.offset)

@@ -5,7 +5,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import fullconv
 from fullconv.data.files import files_by_key
@@ -20,6 +20,8 @@ from fullconv.inference.rasters import label_rasters, raster_files
 from fullconv.inference.segmenter import Segmenter
 from fullconv.inference.tiffs import is_raster
 from fullconv.inference.video import VIDEO_SUFFIXES, label_videos, video_files
+
+Item = TypeVar("Item")
 
 LABELLED = SUFFIXES | VIDEO_SUFFIXES
 """Files with these ends are taken where a folder is searched."""
@@ -121,9 +123,8 @@ def predict_files(
     Raises:
         StorageError: the disk is full or may not be written.
     """
-    number, count = shard
-    jobs = jobs_of(sources, extra)[number - 1 :: count]
-    identity = None if model_id is None else {"model": model_id, "kinds": sorted(kinds), **options(segmenter)}
+    jobs = part_of(jobs_of(sources, extra), shard)
+    identity = None if model_id is None else identity_of(model_id, kinds, segmenter)
     task = Task(segmenter, out, frozenset(kinds), batch_size, identity, progress)
     yield from journaled(jobs, out, task.kinds, shard, identity, lambda kind, some: LABEL[kind](task, some))
 
@@ -150,9 +151,7 @@ def journaled(
         for kind, some in groupby(jobs, kind_of):
             yield from label(kind, some)
         return
-    number, count = shard
-    suffix = "" if count == 1 else f"-{number}-of-{count}"
-    with Journal(out, jobs, identity, lambda job: expected_files(job, kinds), suffix) as journal:
+    with Journal(out, jobs, identity, lambda job: expected_files(job, kinds), suffix_of(shard)) as journal:
         for kind, some in groupby(
             jobs, lambda job: "" if str(job.source) in journal.earlier else kind_of(job)
         ):
@@ -162,6 +161,25 @@ def journaled(
             for record in label(kind, some):
                 journal.append(record)
                 yield record
+
+
+def part_of(items: Sequence[Item], shard: tuple[int, int]) -> Sequence[Item]:
+    """
+    >>> part_of("abcde", (2, 3))
+    'be'
+    """
+    number, count = shard
+    return items[number - 1 :: count]
+
+
+def suffix_of(shard: tuple[int, int]) -> str:
+    """What the names of a shard's records and table end in.
+
+    >>> suffix_of((1, 1)), suffix_of((2, 3))
+    ('', '-2-of-3')
+    """
+    number, count = shard
+    return "" if count == 1 else f"-{number}-of-{count}"
 
 
 def jobs_of(sources: Sequence[PictureFile], extra: Path | None) -> list[Job]:
@@ -189,10 +207,12 @@ def expected_files(job: Job, kinds: frozenset[str]) -> dict[str, str]:
     return {"picture": files_of, "raster": raster_files, "video": video_files}[kind_of(job)](job.name, kinds)
 
 
-def options(segmenter: Segmenter) -> dict[str, Any]:
-    """What decides the labels besides the model."""
+def identity_of(model_id: str, kinds: Iterable[str], segmenter: Segmenter) -> dict[str, Any]:
+    """What the results depend on besides the files, wherever they are made: a run goes on where all of it is the same."""
     engine, tiler = segmenter.engine, segmenter.tiler
     return {
+        "model": model_id,
+        "kinds": sorted(kinds),
         "version": fullconv.__version__,
         "engine": engine.name,
         "device": engine.device.type,

@@ -21,7 +21,15 @@ from typing import Any
 from fullconv import errors
 from fullconv.data.sources import PictureFile
 from fullconv.errors import FullconvError, RunError
-from fullconv.inference.folder import LABEL, expected_files, jobs_of, kind_of, options
+from fullconv.inference.folder import (
+    LABEL,
+    expected_files,
+    identity_of,
+    jobs_of,
+    kind_of,
+    part_of,
+    suffix_of,
+)
 from fullconv.inference.journal import Journal, read_records
 from fullconv.inference.outputs import Job, Record, Task
 from fullconv.inference.ray_cluster import Pool, cluster, fitting, imported_ray, spoken
@@ -66,7 +74,7 @@ class Work:
         os.chdir(self.folder)
         torch.set_num_threads(self.threads)
         segmenter = self.load()
-        identity = {"model": self.model_id, "kinds": sorted(self.kinds), **options(segmenter)}
+        identity = identity_of(self.model_id, self.kinds, segmenter)
         return Task(segmenter, self.out, self.kinds, self.batch_size, identity)
 
 
@@ -124,9 +132,8 @@ def predict_on_ray(
         StorageError: the disk is full or may not be written.
     """
     ray = imported_ray()
-    number, count = shard
-    suffix = "" if count == 1 else f"-{number}-of-{count}"
-    jobs, wanted = jobs_of(sources, extra)[number - 1 :: count], frozenset(kinds | {"json"})
+    suffix = suffix_of(shard)
+    jobs, wanted = part_of(jobs_of(sources, extra), shard), frozenset(kinds | {"json"})
     with cluster(ray):
         nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
         pool = fitting(nodes, ray.available_resources(), device != "cpu", cpus)
@@ -139,7 +146,7 @@ def predict_on_ray(
             for record in labelled(ray, left, work, pool):
                 journal.append(record)
                 yield record
-    if count == 1:
+    if shard[1] == 1:
         clean(out)
     write_table(read_records(journal.path), out / f"predictions{suffix}.parquet")
 

@@ -17,7 +17,7 @@ from PIL import Image
 
 from fullconv.data.pictures import load_upright, open_header, read_picture
 from fullconv.errors import ConfigError, FullconvError, InputError, PictureError, RunError
-from fullconv.inference.folder import jobs_of, journaled
+from fullconv.inference.folder import jobs_of, journaled, part_of
 from fullconv.inference.outputs import Answer, Job, Record, files_of, write_answer
 from fullconv.labels import LabelSet
 from fullconv.lookahead import ahead, pool
@@ -197,8 +197,7 @@ def predict_remotely(
         RunError: the service went away.
         StorageError: the disk is full or may not be written.
     """
-    number, count = shard
-    jobs = jobs_of(sources, None)[number - 1 :: count]
+    jobs = part_of(jobs_of(sources, None), shard)
     identity = {"model": served.digest, "server": served.name, "kinds": sorted(kinds)}
     wanted = frozenset(kinds)
 

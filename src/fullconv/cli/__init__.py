@@ -20,6 +20,7 @@ COMMANDS = {
     "explain": "Show where a network looks, and what upsampling and convolution do.",
     "report": "Write a run's report.html anew.",
     "data": "Fetch, make and inspect data sets.",
+    "bench": "Measure this machine, as ratios to peers and floors.",
 }
 
 

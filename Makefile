@@ -3,6 +3,7 @@ PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+TESTS ?= not slow and not long
 # uv trusts what the machine trusts, as pip does.
 export UV_SYSTEM_CERTS := true
 
@@ -20,7 +21,7 @@ demo: $(STAMP)
 	$(BIN)/fullconv demo --out demo
 
 test: $(STAMP) lint types
-	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2 --dist loadgroup
+	OMP_NUM_THREADS=1 $(BIN)/pytest -m "$(TESTS)" --numprocesses 2 --dist loadgroup
 
 test-slow: $(STAMP)
 	OMP_NUM_THREADS=1 $(BIN)/pytest -m "slow and not long" --numprocesses 2 --dist loadgroup --durations 10

@@ -39,6 +39,8 @@ class LabelSet:
     def __post_init__(self) -> None:
         if not self.names:
             raise DataError("the class list is empty; expected at least one class")
+        if not all(self.names):
+            raise DataError("a class name is empty; expected a name for each class")
         if len(self.names) != len(self.colors):
             raise DataError(
                 f"got {len(self.names)} class names and {len(self.colors)} colours; expected one colour each"

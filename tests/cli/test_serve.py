@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 import urllib.request
 
 import httpx
@@ -22,6 +23,22 @@ def test_the_network_is_not_served_without_a_token(capsys, monkeypatch, host):
     code, _, err = call(capsys, "serve", "camvid", "--host", host)
     assert code == 2
     assert "give it a --token-file, or set FULLCONV_TOKEN, or say --no-token" in " ".join(err.split())
+
+
+def test_classes_without_a_folder_for_them(capsys):
+    code, _, err = call(capsys, "serve", "camvid", "--classes", "background,bag")
+    assert code == 2
+    assert "give a folder: --collect FOLDER" in err
+
+
+@pytest.mark.parametrize(
+    ("classes", "message"), [("a,a", "a is given twice"), ("a,,b", "a class name is empty")]
+)
+def test_classes_that_are_none(capsys, tmp_path, classes, message):
+    code, _, err = call(capsys, "serve", "camvid", "--collect", tmp_path / "new", "--classes", classes)
+    assert (code, err.count("\n")) == (1, 1)
+    assert message in err
+    assert not (tmp_path / "new").exists()
 
 
 def test_a_model_that_is_not_there(capsys):
@@ -97,10 +114,18 @@ def started():
         process.communicate()
 
 
-def test_it_says_where_it_is_and_ends_when_told_to(started):
-    process, address = started("--port", "0", "--threads", "1")
+def test_it_says_where_it_is_and_collects_other_classes_and_ends_when_told_to(started, tmp_path):
+    folder = tmp_path / "bags"
+    process, address = started(
+        "--port", "0", "--threads", "1", "--collect", str(folder), "--classes", "background, bag"
+    )
     assert address.startswith("http://127.0.0.1:")
     assert httpx.get(f"{address}/v2/health/live", timeout=60).json() == {"live": True}
+    while httpx.get(f"{address}/v2/health/ready", timeout=60).status_code != 200:
+        time.sleep(0.2)
+    told = httpx.get(f"{address}/v1/model", timeout=60).json()
+    assert [each["name"] for each in told["classes"]] == ["background", "bag"]
+    assert "name: bag" in (folder / "dataset.yaml").read_text()
     process.send_signal(signal.SIGTERM)
     _, err = process.communicate(timeout=60)
     assert process.returncode == -signal.SIGTERM

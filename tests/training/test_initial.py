@@ -3,11 +3,12 @@
 import pytest
 import torch
 
+import fullconv
 from fullconv.bundle import Architecture, save_bundle
 from fullconv.errors import ConfigError
 from fullconv.labels import Head, LabelSet
 from fullconv.preprocessing import Preprocessing
-from fullconv.training.initial import OF_CLASSES, class_names, initialised
+from fullconv.training.initial import OF_CLASSES, class_names, initialised, unlearnt
 
 OLD = LabelSet.from_names(["sky", "road", "car", "tree"])
 NEW = LabelSet.from_names(["tree", "bus", "sky"])
@@ -46,6 +47,20 @@ def test_classes_are_found_by_name(tmp_path, options):
             assert torch.equal(tensor, theirs[name]), name
     message = f"--init {source} has no class bus: learnt from the start; it has sky, road, car, tree"
     assert start.warnings == (message,)
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"hidden_channels": 4}, {"upsampling": "learned"}, {"model": "fcn8s"}]
+)
+def test_classes_that_nobody_has_learnt_score_0_and_known_ones_what_they_did(tmp_path, options):
+    source, _ = saved(tmp_path / "m", **options)
+    pictures = torch.rand(1, 3, 70, 93)
+    with torch.no_grad():
+        logits = unlearnt(source, NEW).eval()(pictures)
+        known = fullconv.load(source, precision="fp32").model(pictures)
+    assert logits.shape == (1, 3, 70, 93)
+    assert not logits[:, 1].any()
+    torch.testing.assert_close(logits[:, [0, 2]], known[:, [3, 0]])
 
 
 def test_the_same_classes_in_another_order(tmp_path):

@@ -178,6 +178,8 @@ def test_sigterm_saves_and_leaves(scenes, tmp_path):
         "500",
         "--batch-size",
         "4",
+        "--workers",
+        "1",
     ]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
     while not (out / "checkpoints" / "last" / "model.json").exists():

@@ -71,7 +71,7 @@ def test_a_second_trainer_is_refused_at_once_and_a_dead_one_is_not_in_the_way(sc
 from pathlib import Path
 from fullconv.training.config import TrainConfig
 from fullconv.training.loop import train
-for event in train(TrainConfig.model_validate_json({config(scenes, out, epochs=10**6, workers=2).model_dump_json()!r})):
+for event in train(TrainConfig.model_validate_json({config(scenes, out, epochs=10**6, workers=1).model_dump_json()!r})):
     if event["kind"] == "epoch": print("epoch", flush=True)
 """
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as other:
@@ -82,7 +82,7 @@ for event in train(TrainConfig.model_validate_json({config(scenes, out, epochs=1
             list(train(config(scenes, out, epochs=10**6), resume=True))
         assert time.monotonic() - began < 1
         other.kill()
-    # At once, though its loading processes may still be there.
+    # At once, though its loading process may still be there.
     events = train(config(scenes, out, epochs=10**6), resume=True)
     stopped_after(events, 1)
 

@@ -100,6 +100,12 @@ TOKEN = "FULLCONV_TOKEN"
     help="Takes pictures and the masks that are corrected on the page: a data folder for train; made where missing.",
 )
 @click.option(
+    "--classes",
+    default=None,
+    metavar="NAMES",
+    help="What to collect, in place of the model's classes: names joined by commas, the one of most pixels first.",
+)
+@click.option(
     "--watch",
     type=click.Path(path_type=Path),
     default=None,
@@ -130,6 +136,7 @@ def serve(
     threads: int | None,
     examples: Path | None,
     collect: Path | None,
+    classes: str | None,
     watch: Path | None,
     log: str,
 ) -> None:
@@ -140,6 +147,7 @@ def serve(
 
     \b
     fullconv serve camvid --watch photos --collect street
+    fullconv serve animals --watch photos --collect bags --classes background,bag
     curl -F image=@photo.jpg 'http://127.0.0.1:8000/v1/predict?output=mask' -o mask.png
     """
     import sys
@@ -152,6 +160,8 @@ def serve(
             f"at --host {host} the whole network may use the service; give it a --token-file, or set {TOKEN}, or say "
             "--no-token"
         )
+    if classes is not None and collect is None:
+        raise click.UsageError("--classes are those to collect; give a folder: --collect FOLDER")
     settings = Settings(
         name=name or Path(model).resolve().name,
         queue=queue,
@@ -165,11 +175,13 @@ def serve(
         examples=examples,
     )
     form = log if log != "auto" else "text" if sys.stderr.isatty() else "json"
-    run(model, host, port, settings, (device, precision, engine), threads, form)
+    own = None if classes is None else classes.split(",")
+    run(model, own, host, port, settings, (device, precision, engine), threads, form)
 
 
 def run(
     model: str,
+    classes: list[str] | None,
     host: str,
     port: int,
     settings: "Settings",
@@ -177,8 +189,10 @@ def run(
     threads: int | None,
     log: str,
 ) -> None:
-    """Serves until it is stopped; `options` are device, precision and engine."""
-    from fullconv.bundle import find_bundle
+    """Serves until it is stopped; `classes` are those to collect, where they are others than the model's; `options` are device,
+    precision and engine.
+    """
+    from fullconv.bundle import find_bundle, load_bundle
 
     folder = find_bundle(model)
     check_packages()
@@ -186,15 +200,27 @@ def run(
     import torch
 
     from fullconv.cli.console import say
-    from fullconv.inference.segmenter import load
+    from fullconv.inference.segmenter import Segmenter, load
+    from fullconv.labels import LabelSet
     from fullconv.serving import connections
     from fullconv.serving.app import create_app
     from fullconv.serving.logs import set_up_logging
+    from fullconv.training.initial import unlearnt
 
     if threads is not None:
         torch.set_num_threads(threads)
     device, precision, engine = options
-    app = create_app(lambda: load(folder, device, precision, engine=engine), settings)
+    labels = None if classes is None else LabelSet.from_names([name.strip() for name in classes])
+
+    def segmenter() -> Segmenter:
+        if labels is None:
+            return load(folder, device, precision, engine=engine)
+        source = load_bundle(folder)
+        return Segmenter(
+            unlearnt(folder, labels), labels, source.preprocessing, device, precision, engine=engine, extra=source.extra
+        )  # fmt: skip
+
+    app = create_app(segmenter, settings)
     listener = connections.listen(host, port)
     set_up_logging(log)
     shown = f"[{host}]" if ":" in host else host

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -103,6 +104,24 @@ def initialised(architecture: Architecture, init_from: str, names: list[tuple[st
     there = ", ".join(name for _, name in places)
     told = f"--init {init_from} has no class {', '.join(new)}: learnt from the start; it has {there}"
     return Start(model, "none", (told,) if new else ())
+
+
+def unlearnt(init_from: str | Path, labels: LabelSet) -> nn.Module:
+    """Another model's network for classes of one's own, before it has learnt them: they score 0 everywhere, and classes that it
+    has by name what they scored.
+
+    Raises:
+        BundleError: `init_from` is no model.
+    """
+    source = load_bundle(init_from)
+    number, known = labels.num_classes, set(source.labels.names)
+    architecture = source.manifest.architecture.model_copy(update={"num_classes": number})
+    model = initialised(architecture, str(init_from), class_names(labels, ())).model
+    new = [place for place, name in enumerate(labels.names) if name not in known]
+    for name, tensor in model.state_dict().items():
+        if OF_CLASSES.search(name) and tensor.dim() > 0 and tensor.shape[0] == number:
+            tensor[new] = 0
+    return model
 
 
 def by_class(own: Tensor, theirs: Tensor, pairs: list[tuple[int, int]], numbers: tuple[int, int]) -> Tensor:

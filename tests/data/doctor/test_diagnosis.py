@@ -37,7 +37,7 @@ def codes(diagnosis: Diagnosis, *severities: str) -> list[str]:
     [
         ("camvid", ["one-sequence", "sequence-shared"]),
         ("bag", ["mask-shared"]),
-        (
+        pytest.param(
             "voc2012-animals",
             [
                 "class-unlearnt",
@@ -47,6 +47,7 @@ def codes(diagnosis: Diagnosis, *severities: str) -> list[str]:
                 "fits-poorly",
                 "picture-grey",
             ],
+            marks=pytest.mark.long,
         ),
     ],
 )

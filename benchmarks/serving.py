@@ -289,16 +289,19 @@ def slow() -> None:
 
 
 def stop() -> None:
-    content = jpeg(64, 64)
+    # Of sizes of their own, so that they go through the network one by one.
+    contents = [jpeg(64, 64 + index) for index in range(20)]
 
     async def main(process: multiprocessing.Process, port: int) -> None:
-        tasks = [asyncio.create_task(ask(port, "POST", "/v1/predict", *form(content))) for _ in range(20)]
+        tasks = [
+            asyncio.create_task(ask(port, "POST", "/v1/predict", *form(content))) for content in contents
+        ]
         await asyncio.sleep(0.3)
         os.kill(process.pid or 0, signal.SIGTERM)
         began = time.perf_counter()
         await asyncio.sleep(0.05)
         ready = await ask(port, "GET", "/v2/health/ready")
-        late = await ask(port, "POST", "/v1/predict", *form(content))
+        late = await ask(port, "POST", "/v1/predict", *form(contents[0]))
         replies = Counter(reply[0] for reply in await asyncio.gather(*tasks))
         while process.is_alive():
             await asyncio.sleep(0.02)

@@ -7,8 +7,6 @@ is special:
     <!-- not run: why -->      it needs what a test has not
     <!-- varies -->            of the text block: the words count, the numbers are this machine's
     <!-- within 10 % -->       of the text block: the numbers may be off by so much
-
-A lesson that takes long has `<!-- slow -->` on its first line and is run with the slow tests, as a notebook.
 """
 
 import contextlib
@@ -71,10 +69,6 @@ def blocks_of(page: str) -> list[Block]:
             found.append(block)
         end = match.end()
     return found
-
-
-def is_slow(page: str) -> bool:
-    return page.startswith("<!-- slow -->")
 
 
 def images_of(page: str) -> list[str]:

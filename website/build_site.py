@@ -92,7 +92,7 @@ def stage(folder: Path) -> None:
         text = turned(file.read_text(encoding="utf-8"), file, places)
         if is_lesson(file):
             name = write_notebook(file, (folder / place).parent).name
-            title, _, rest = text.removeprefix("<!-- slow -->\n").partition("\n")
+            title, _, rest = text.partition("\n")
             text = f"{title}\n\n{DOWNLOAD[place.parts[0]].format(name=name)}\n{rest}"
         if has_wide_table(text):
             text = "---\nhide: [toc]\n---\n\n" + text

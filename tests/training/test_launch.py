@@ -102,7 +102,8 @@ def test_one_process_and_wrong_counts(capsys, tmp_path):
 
 
 @pytest.mark.long
-def test_one_of_two_is_killed_and_the_weights_are_those_of_one_process(tmp_path):
+@pytest.mark.parametrize("number", [2, 4])
+def test_one_of_several_is_killed_and_the_weights_are_those_of_one_process(tmp_path, number):
     scenes = write_scenes(tmp_path / "s", num_train=12, num_val=2, size_hw=(64, 64))
     options = [
         "--model", "fcn16s", "--backbone", "test_resnet", "--backbone-weights", "none", "--epochs", "3", "--batch-size", "4",
@@ -111,21 +112,23 @@ def test_one_of_two_is_killed_and_the_weights_are_those_of_one_process(tmp_path)
     with pytest.raises(SystemExit) as stop:
         main(["train", str(scenes), *options, "--out", str(tmp_path / "one")])
     assert not stop.value.code
-    assert launch(["train", str(scenes), *options, "--out", str(tmp_path / "two")], 2) == 0
-    killer = threading.Thread(target=kill_one, args=(tmp_path / "broken",))
+    assert launch(["train", str(scenes), *options, "--out", str(tmp_path / "several")], number) == 0
+    killer = threading.Thread(target=kill_one, args=(tmp_path / "broken", number - 1))
     killer.start()
-    assert launch(["train", str(scenes), *options, "--out", str(tmp_path / "broken")], 2) == 0
+    assert launch(["train", str(scenes), *options, "--out", str(tmp_path / "broken")], number) == 0
     killer.join()
-    one, two, broken = (
-        read_state(tmp_path / name / "checkpoints" / STATE)[1] for name in ("one", "two", "broken")
+    one, several, broken = (
+        read_state(tmp_path / name / "checkpoints" / STATE)[1] for name in ("one", "several", "broken")
     )
-    ours, theirs = ({name: t for name, t in each.items() if name.startswith("model.")} for each in (one, two))
+    ours, theirs = (
+        {name: t for name, t in each.items() if name.startswith("model.")} for each in (one, several)
+    )
     assert farthest(ours, theirs) < 1e-2
-    assert all(two[name].equal(broken[name]) for name in two)
+    assert all(several[name].equal(broken[name]) for name in several)
 
 
-def kill_one(out: Path) -> None:
-    """Kills the second of the two trainers after an epoch."""
+def kill_one(out: Path, rank: int) -> None:
+    """Kills one of the trainers after an epoch."""
     me = os.getpid()
     while not (out / "checkpoints" / "last" / "model.json").exists():
         time.sleep(0.02)
@@ -135,7 +138,7 @@ def kill_one(out: Path) -> None:
         for word in (each / "children").read_text().split()
     ]
     ranks = {
-        b"RANK=1" in Path(f"/proc/{child}/environ").read_bytes().split(b"\0"): child
+        f"RANK={rank}".encode() in Path(f"/proc/{child}/environ").read_bytes().split(b"\0"): child
         for child in children
         if b"train" in Path(f"/proc/{child}/cmdline").read_bytes()
     }

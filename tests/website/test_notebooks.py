@@ -7,13 +7,11 @@ import pytest
 from nbclient import NotebookClient
 from nbformat import v4
 
-from blocks import agrees, images_of, is_slow, prepare
+from blocks import agrees, images_of, prepare
 from notebooks import notebook_of, printed_by, run_blocks, write_notebook
 
 COURSE = Path(__file__).parents[2] / "docs/course"
 LESSONS = sorted(COURSE.glob("[1-9]-*.md"))
-# Of the light ones, whose cells `test_pages.py` runs as blocks, two.
-RUN = [page for page in LESSONS if is_slow(page.read_text(encoding="utf-8")) or page.name[0] in "25"]
 
 
 @pytest.mark.parametrize("page", LESSONS, ids=lambda page: page.stem)
@@ -77,11 +75,13 @@ def executed(pages: list[Path], folder: Path) -> list[tuple[Path, list[str]]]:
     return found
 
 
-@pytest.mark.long
+@pytest.mark.slow
 @pytest.mark.filterwarnings("default")
 def test_notebooks_print_what_the_pages_say(tmp_path):
-    for page, printed in executed(RUN, tmp_path):
+    for page, printed in executed(LESSONS, tmp_path):
         for path in images_of(page.read_text(encoding="utf-8")):
             assert (tmp_path / Path(path).name).is_file(), f"{path} is drawn by no cell of {page}"
         for block, text in zip(run_blocks(page.read_text(encoding="utf-8")), printed, strict=True):
-            assert not block.prints or agrees(block.prints, text), f"{page}:{block.line} prints\n{text}"
+            where = f"{page}:{block.line}"
+            assert block.prints or not text, f"{where} prints {text!r}, the page does not say so"
+            assert not block.prints or agrees(block.prints, text), f"{where} prints\n{text}"

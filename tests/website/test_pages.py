@@ -1,6 +1,6 @@
 """Blocks run and print what the page says; the Chinese pages say the same; the commands of all pages exist.
 
-The lessons that take long are run as notebooks alone, by `test_notebooks.py`.
+The lessons are run as notebooks, by `test_notebooks.py`.
 """
 
 import contextlib
@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 import pytest
 
-from blocks import agrees, blocks_of, commands_of, images_of, is_slow, prepare, run
+from blocks import agrees, blocks_of, commands_of, images_of, prepare, run
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -21,7 +21,6 @@ PAGES = [
     ROOT / "recipes/README.md",
     *sorted(DOCS.rglob("*.md")),
 ]
-LESSONS = sorted(DOCS.glob("course/[1-9]-*.md"))
 
 CHINESE = sorted(path for path in (DOCS / "zh").rglob("*.md") if path.name != "index.md")
 
@@ -37,7 +36,6 @@ def name_of(page: Path) -> str:
 RUN = [
     pytest.param(DOCS / "start.md", marks=pytest.mark.long),
     DOCS / "api/index.md",
-    *(page for page in LESSONS if not is_slow(text_of(page))),
 ]
 
 

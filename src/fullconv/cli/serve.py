@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
+    from fullconv.inference.segmenter import Segmenter
+    from fullconv.labels import LabelSet
     from fullconv.serving.settings import Settings
 
 TOKEN = "FULLCONV_TOKEN"
@@ -192,7 +194,7 @@ def run(
     """Serves until it is stopped; `classes` are those to collect, where they are others than the model's; `options` are device,
     precision and engine.
     """
-    from fullconv.bundle import find_bundle, load_bundle
+    from fullconv.bundle import find_bundle
 
     folder = find_bundle(model)
     check_packages()
@@ -200,27 +202,16 @@ def run(
     import torch
 
     from fullconv.cli.console import say
-    from fullconv.inference.segmenter import Segmenter, load
     from fullconv.labels import LabelSet
     from fullconv.serving import connections
     from fullconv.serving.app import create_app
     from fullconv.serving.logs import set_up_logging
-    from fullconv.training.initial import unlearnt
 
     if threads is not None:
         torch.set_num_threads(threads)
     device, precision, engine = options
     labels = None if classes is None else LabelSet.from_names([name.strip() for name in classes])
-
-    def segmenter() -> Segmenter:
-        if labels is None:
-            return load(folder, device, precision, engine=engine)
-        source = load_bundle(folder)
-        return Segmenter(
-            unlearnt(folder, labels), labels, source.preprocessing, device, precision, engine=engine, extra=source.extra
-        )  # fmt: skip
-
-    app = create_app(segmenter, settings)
+    app = create_app(lambda: segmenter_of(folder, labels, device, precision, engine), settings)
     listener = connections.listen(host, port)
     set_up_logging(log)
     shown = f"[{host}]" if ":" in host else host
@@ -230,6 +221,22 @@ def run(
     except KeyboardInterrupt:
         say("interrupted")
         os._exit(130)  # a network that is still at work would hold up the exit
+
+
+def segmenter_of(
+    folder: Path, labels: "LabelSet | None", device: str, precision: str, engine: str
+) -> "Segmenter":
+    """The model's segmenter, or one of its network for other labels, which are yet to be learnt."""
+    from fullconv.bundle import load_bundle
+    from fullconv.inference.segmenter import Segmenter, load
+    from fullconv.training.initial import unlearnt
+
+    if labels is None:
+        return load(folder, device, precision, engine=engine)
+    source, model = load_bundle(folder), unlearnt(folder, labels)
+    return Segmenter(
+        model, labels, source.preprocessing, device, precision, engine=engine, extra=source.extra
+    )
 
 
 def check_packages() -> None:

@@ -6,6 +6,8 @@ STAMP := $(VENV)/.installed
 TESTS ?= not slow and not long
 # uv trusts what the machine trusts, as pip does.
 export UV_SYSTEM_CERTS := true
+# Compiled modules are kept, whatever the machine says: else each process compiles torch anew, for ten seconds.
+export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: demo test test-slow test-long dist lock lint types bench site setup clean
 

@@ -9,6 +9,7 @@ from PIL import Image
 
 from fullconv.data.doctor import refusals
 from fullconv.data.doctor.diagnosis import Diagnosis, diagnose
+from fullconv.data.doctor.examination import header_of
 from fullconv.data.masks import write_mask
 from fullconv.data.scenes import SCENES, draw_scene, write_scenes
 from fullconv.labels import LabelSet
@@ -121,6 +122,16 @@ def test_damaged_files_are_findings_and_nothing_else(tmp_path: Path, number):
     assert len(diagnosis.examined) == number
     unreadable = next(each for each in diagnosis.findings if each.code == "unreadable")
     assert len(unreadable.places) > number / 4
+
+
+def test_a_header_of_a_palette_picture_whose_chunks_are_damaged(tmp_path: Path):
+    write_mask(tmp_path / "mask.png", draw_scene(0, 0, (64, 64))[1], SCENES)
+    assert header_of(tmp_path / "mask.png") is not None
+    content = bytearray((tmp_path / "mask.png").read_bytes())
+    place = content.index(b"IDAT") - 4
+    content[place : place + 4] = (20).to_bytes(4, "big")  # so that the next one begins amid the pixels
+    (tmp_path / "mask.png").write_bytes(content)
+    assert header_of(tmp_path / "mask.png") is None
 
 
 def of_ids(*ids: int) -> np.ndarray:

@@ -11,7 +11,7 @@ from fullconv.data.doctor.fingerprints import digest, fingerprint
 from fullconv.data.doctor.outlines import outline_fit
 from fullconv.data.doctor.solid import between_share
 from fullconv.data.masks import UNCERTAIN, read_brightness, read_stored
-from fullconv.data.pictures import TURNS, open_file, open_header, orientation
+from fullconv.data.pictures import TURNS, load_upright, open_file, open_header, orientation
 from fullconv.data.samples import Parts, Sample, read_parts
 from fullconv.data.sources import MaskFile, MaskSource
 from fullconv.errors import InputError
@@ -223,7 +223,8 @@ def header_of(path: MaskFile) -> Header | None:
     try:
         with open_file(path) as stream:
             image = open_header(stream, str(path))
-            return Header(image.format or "", _traits(image), orientation(image), _palette(image))
+            facts = image.format or "", _traits(image), orientation(image)
+            return Header(*facts, _palette(image, str(path)))
     except (InputError, OSError):
         return None
 
@@ -239,8 +240,11 @@ def _traits(image: Image.Image) -> tuple[str, ...]:
     return tuple(trait for trait, there in has.items() if there)
 
 
-def _palette(image: Image.Image) -> bytes | None:
-    colors = image.getpalette("RGB") if image.mode == "P" else None
+def _palette(image: Image.Image, name: str) -> bytes | None:
+    if image.mode != "P":
+        return None
+    load_upright(image, name)  # Pillow decodes a picture to tell its palette
+    colors = image.getpalette("RGB")
     return None if colors is None else bytes(colors).ljust(768, b"\0")
 
 

@@ -137,6 +137,9 @@ def train(
     restarted = is_restarted() and (options["out"] / "config.yaml").exists()
     resume |= restarted
 
+    # Read when torch is imported, which else tells each of several processes that looking for unused parameters takes time.
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
+
     from fullconv.training.config import make_config
     from fullconv.training.loop import train as run_training
 

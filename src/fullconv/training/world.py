@@ -74,7 +74,11 @@ class World:
         with warnings.catch_warnings():
             # What takes its place is newer than the oldest torch that we run on.
             warnings.filterwarnings("ignore", "`broadcast_buffers` is deprecated", FutureWarning)
-            return DistributedDataParallel(model, device_ids=devices, broadcast_buffers=False)
+            # Looking for unused parameters keeps the buckets as they are. Else they are laid out anew after the first step, also
+            # of a resumed run, and three processes or more would add up in another order from then on.
+            return DistributedDataParallel(
+                model, device_ids=devices, broadcast_buffers=False, find_unused_parameters=True
+            )
 
     def as_one(self) -> Any:
         """A context in which batch normalisation counts over the pixels of all processes."""

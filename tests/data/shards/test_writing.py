@@ -327,5 +327,5 @@ def test_a_packing_that_is_killed_again_and_again(tmp_path):
             process.send_signal(signal.SIGKILL)
         kills += 1
     assert files_of(tmp_path / "s") == files_of(tmp_path / "whole")
-    assert kills > 3
+    assert kills >= 2
     assert json.loads((tmp_path / "s" / "train.json").read_text())["name"] == "train"

@@ -1,6 +1,6 @@
 """From forty unlabelled photos to a segmenter: how good after each ten corrections, those of most doubt first, or by name.
 
-    python benchmarks/learning.py DATA OUT [--model animals] [--photos 40] [--epochs 40]
+    python benchmarks/learning.py DATA OUT [--model animals] [--photos 40] [--steps 90]
 
 What a person does at the page is done here with its interface: a service with --watch, --collect and --classes, ten pictures
 corrected, `fullconv train --init`, a service with the new model, and so on. DATA's train masks stand for a perfect hand; figures
@@ -25,7 +25,7 @@ from fullconv.data.dataset import Dataset, open_dataset
 from fullconv.data.masks import encode_mask
 from fullconv.data.samples import read_sample
 
-STEP = 10
+STEP, BATCH = 10, 8
 
 Choice = Callable[[httpx.Client, list[str]], list[str]]
 """The next to correct of the names that are left."""
@@ -63,7 +63,7 @@ def corrected(client: httpx.Client, dataset: Dataset, photos: Path, names: list[
         client.post("/v1/collect", files=files).raise_for_status()
 
 
-def session(data: Path, out: Path, model: str, epochs: int, choice: Choice) -> None:
+def session(data: Path, out: Path, model: str, steps: int, choice: Choice) -> None:
     dataset, photos, collected = open_dataset(data), out.parent / "photos", out / "collected"
     left = sorted(path.name for path in photos.iterdir())
     served, classes = model, ",".join(dataset.labels.names)
@@ -76,8 +76,11 @@ def session(data: Path, out: Path, model: str, epochs: int, choice: Choice) -> N
                 first = by_name if number == STEP else choice
                 there = client.get("/v1/collect").json()["count"]
                 corrected(client, dataset, photos, first(client, left)[: number - there])
-            words = ["train", str(collected), "--init", model, "--out", str(run), "--epochs", str(epochs)]
-            command = [sys.executable, "-m", "fullconv", *words, "--set", f"val_every={epochs}"]
+            train_pictures = number - len(list(collected.glob("images/val/*")))
+            epochs = str(round(steps / (train_pictures // BATCH)))
+            words = ["train", str(collected), "--init", model, "--out", str(run), "--crop", "256x256"]
+            settings = ["--epochs", epochs, "--batch-size", str(BATCH), "--set", f"val_every={epochs}"]
+            command = [sys.executable, "-m", "fullconv", *words, *settings]
             began = time.perf_counter()
             subprocess.run(command, check=True, stderr=subprocess.DEVNULL)
             (run / "seconds").write_text(f"{time.perf_counter() - began:.0f}")
@@ -102,7 +105,7 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("--model", default="animals")
     parser.add_argument("--photos", type=int, default=40)
-    parser.add_argument("--epochs", type=int, default=40)
+    parser.add_argument("--steps", type=int, default=90)
     words = parser.parse_args()
     print(machine())
     photos = words.out / "photos"
@@ -111,7 +114,7 @@ def main() -> None:
     for sample in samples[:: len(samples) // words.photos][: words.photos]:
         shutil.copy(str(sample.picture), photos)
     for choice in (asked, by_name):
-        session(words.data, words.out / choice.__name__, words.model, words.epochs, choice)
+        session(words.data, words.out / choice.__name__, words.model, words.steps, choice)
 
 
 if __name__ == "__main__":

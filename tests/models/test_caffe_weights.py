@@ -28,7 +28,7 @@ CONVOLUTIONS = [name for name in VGG16 if name.startswith("conv")]
 @pytest.fixture(autouse=True)
 def narrow(monkeypatch, request):
     """VGG16 with a 32nd of its channels."""
-    if "slow" not in request.keywords:
+    if "long" not in request.keywords:
         monkeypatch.setattr(caffe, "VGG16", TABLE)
 
 

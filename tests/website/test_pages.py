@@ -34,7 +34,7 @@ def name_of(page: Path) -> str:
 
 
 RUN = [
-    pytest.param(DOCS / "start.md", marks=pytest.mark.long),
+    pytest.param(DOCS / "start.md", marks=pytest.mark.slow),
     DOCS / "api/index.md",
 ]
 

@@ -52,7 +52,7 @@ class Stored:
         """Its bytes, in memory.
 
         Raises:
-            PictureError: they cannot be read, or are more than any picture has.
+            PictureError: they cannot be read, are fewer than there were, or more than any picture has.
         """
         check_size(self, self.size)
         try:
@@ -63,6 +63,10 @@ class Stored:
             raise PictureError(
                 f"{self}: cannot be read ({first_line(error)}); check address and rights"
             ) from None
+        if len(content) < self.size:
+            raise PictureError(
+                f"{self}: ends after {len(content):,} of {self.size:,} bytes; expected what was there when it was listed; run again"
+            )
         return BytesIO(content)
 
 

@@ -116,7 +116,7 @@ def test_a_stored_picture_that_has_gone_is_an_error_of_its_own(segmenter, pictur
     pictures[2].write_bytes(pictures[2].read_bytes()[:-20])
     records = list(predict_files(segmenter, sources, tmp_path / "out", KINDS))
     assert ["error" in record for record in records] == [False, True, True]
-    assert "expected what was there when it was listed" in records[2]["error"]
+    assert "expected what it had when it was listed" in records[2]["error"]
     with pytest.raises(PictureError, match="at most"):
         Stored("s3://b/", "b/a.png", 0, 2**31).open()
 

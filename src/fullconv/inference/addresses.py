@@ -65,7 +65,7 @@ class Stored:
             ) from None
         if len(content) < self.size:
             raise PictureError(
-                f"{self}: ends after {len(content):,} of {self.size:,} bytes; expected what was there when it was listed; run again"
+                f"{self}: ends after {len(content):,} of {self.size:,} bytes; expected what it had when it was listed; run again"
             )
         return BytesIO(content)
 

@@ -64,17 +64,8 @@ def same(first: Path, second: Path) -> bool:
     return ours.keys() == theirs.keys() and all(torch.equal(ours[name], theirs[name]) for name in ours)
 
 
-def test_a_second_trainer_is_refused_at_once(scenes, tmp_path):
-    first = train(config(scenes, tmp_path / "run", epochs=10**6))
-    while next(first)["kind"] != "tick":
-        pass
-    with pytest.raises(RunError, match=f"is being trained in by process {os.getpid()}; wait for its end"):
-        next(train(config(scenes, tmp_path / "run", epochs=10**6), resume=True))
-    stopped_after(first, 1)
-
-
-@pytest.mark.long
-def test_a_second_trainer_is_refused_and_a_dead_one_is_not_in_the_way(scenes, tmp_path):
+@pytest.mark.slow
+def test_a_second_trainer_is_refused_at_once_and_a_dead_one_is_not_in_the_way(scenes, tmp_path):
     out = tmp_path / "run"
     code = f"""
 from pathlib import Path

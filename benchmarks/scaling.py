@@ -26,33 +26,10 @@ def rate(data: Path, processes: int, threads: int, crop: int, batch: int, steps:
     epochs = str(-(-steps * batch // len(open_dataset(data).split("train"))))
     with tempfile.TemporaryDirectory() as folder:
         words = [
-            "train",
-            str(data),
-            "--out",
-            f"{folder}/run",
-            "--processes",
-            str(processes),
-            "--crop",
-            f"{crop}x{crop}",
-        ]
-        words += [
-            "--backbone",
-            "torchvision/mobilenet_v2",
-            "--backbone-weights",
-            "none",
-            "--batch-size",
-            str(batch),
-        ]
-        words += [
-            "--epochs",
-            epochs,
-            "--workers",
-            "1",
-            "--set",
-            f"log_every={EVERY}",
-            "--set",
-            f"val_every={epochs}",
-        ]
+            "train", str(data), "--out", f"{folder}/run", "--processes", str(processes), "--crop", f"{crop}x{crop}",
+            "--backbone", "torchvision/mobilenet_v2", "--backbone-weights", "none", "--batch-size", str(batch),
+            "--epochs", epochs, "--workers", "1", "--set", f"log_every={EVERY}", "--set", f"val_every={epochs}",
+        ]  # fmt: skip
         subprocess.run(
             [sys.executable, "-m", "fullconv", *words],
             env=os.environ | {"OMP_NUM_THREADS": str(threads)},

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 import fullconv
-from fullconv.bundle import Architecture, save_bundle
+from fullconv.bundle import Architecture, load_bundle, save_bundle
 from fullconv.errors import ConfigError
 from fullconv.labels import Head, LabelSet
 from fullconv.preprocessing import Preprocessing
@@ -56,7 +56,7 @@ def test_classes_that_nobody_has_learnt_score_0_and_known_ones_what_they_did(tmp
     source, _ = saved(tmp_path / "m", **options)
     pictures = torch.rand(1, 3, 70, 93)
     with torch.no_grad():
-        logits = unlearnt(source, NEW).eval()(pictures)
+        logits = unlearnt(load_bundle(source), NEW).eval()(pictures)
         known = fullconv.load(source, precision="fp32").model(pictures)
     assert logits.shape == (1, 3, 70, 93)
     assert not logits[:, 1].any()

@@ -24,6 +24,7 @@ def bench(name: str | None, arguments: tuple[str, ...], as_json: bool) -> None:
     import sys
     import time
 
+    from fullconv.cli import hint
     from fullconv.cli.console import print_json
     from fullconv.errors import ConfigError
 
@@ -36,11 +37,7 @@ def bench(name: str | None, arguments: tuple[str, ...], as_json: bool) -> None:
             print("\n".join(f"{each:20}{line}" for each, line in titles.items()))
         return
     if name not in scripts:
-        from difflib import get_close_matches
-
-        near = get_close_matches(name, scripts, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"expected one of: {', '.join(scripts)}"
-        raise click.UsageError(f"no benchmark {name!r}; {hint}")
+        raise click.UsageError(f"no benchmark {name!r}; {hint(name, scripts)}")
     if missing := missing_packages(scripts[name]):
         raise ConfigError(f"benchmark {name} needs {', '.join(missing)}; run: pip install 'fullconv[bench]'")
     began = time.perf_counter()

@@ -233,7 +233,8 @@ def segmenter_of(
 
     if labels is None:
         return load(folder, device, precision, engine=engine)
-    source, model = load_bundle(folder), unlearnt(folder, labels)
+    source = load_bundle(folder)
+    model = unlearnt(source, labels)
     return Segmenter(
         model, labels, source.preprocessing, device, precision, engine=engine, extra=source.extra
     )

@@ -3,12 +3,11 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
-from fullconv.bundle import Architecture, load_bundle
+from fullconv.bundle import Architecture, Bundle, load_bundle
 from fullconv.download import answers
 from fullconv.errors import ConfigError, RunError
 from fullconv.labels import Head, LabelSet
@@ -84,16 +83,8 @@ def initialised(architecture: Architecture, init_from: str, names: list[tuple[st
         raise ConfigError(
             f"--init {init_from} has the backbone {found}, not {architecture.backbone}; give --backbone {found}"
         )
-    model = architecture.build()
-    places = {name: place for place, name in enumerate(class_names(source.labels, source.heads))}
-    pairs = [(place, places[name]) for place, name in enumerate(names) if name in places]
-    own, theirs = model.state_dict(), source.model.state_dict()
-    fitting = {}
-    for name in own.keys() & theirs.keys():
-        if OF_CLASSES.search(name) and own[name].dim() > 0:
-            fitting[name] = by_class(own[name], theirs[name], pairs, (len(names), len(places)))
-        elif own[name].shape == theirs[name].shape:
-            fitting[name] = theirs[name]
+    model, places = architecture.build(), class_names(source.labels, source.heads)
+    fitting = fitting_tensors(model, names, source.model, places)
     if not fitting:
         raise ConfigError(
             f"--init {init_from} is a {source.manifest.architecture.model}, of which no layer fits {architecture.model}; "
@@ -106,18 +97,31 @@ def initialised(architecture: Architecture, init_from: str, names: list[tuple[st
     return Start(model, "none", (told,) if new else ())
 
 
-def unlearnt(init_from: str | Path, labels: LabelSet) -> nn.Module:
+def fitting_tensors(
+    model: nn.Module, names: list[tuple[str, str]], source: nn.Module, places: list[tuple[str, str]]
+) -> dict[str, Tensor]:
+    """The state of `model` as far as `source` has it; `names` and `places` are the two networks' score channels."""
+    place_of = {name: place for place, name in enumerate(places)}
+    pairs = [(place, place_of[name]) for place, name in enumerate(names) if name in place_of]
+    own, theirs = model.state_dict(), source.state_dict()
+    fitting = {}
+    for name in own.keys() & theirs.keys():
+        if OF_CLASSES.search(name) and own[name].dim() > 0:
+            fitting[name] = by_class(own[name], theirs[name], pairs, (len(names), len(places)))
+        elif own[name].shape == theirs[name].shape:
+            fitting[name] = theirs[name]
+    return fitting
+
+
+def unlearnt(source: Bundle, labels: LabelSet) -> nn.Module:
     """Another model's network for classes of one's own, before it has learnt them: they score 0 everywhere, and classes that it
     has by name what they scored.
-
-    Raises:
-        BundleError: `init_from` is no model.
     """
-    source = load_bundle(init_from)
-    number, known = labels.num_classes, set(source.labels.names)
-    architecture = source.manifest.architecture.model_copy(update={"num_classes": number})
-    model = initialised(architecture, str(init_from), class_names(labels, ())).model
-    new = [place for place, name in enumerate(labels.names) if name not in known]
+    number, names = labels.num_classes, class_names(labels, ())
+    model = source.manifest.architecture.model_copy(update={"num_classes": number}).build()
+    places = class_names(source.labels, source.heads)
+    model.load_state_dict(fitting_tensors(model, names, source.model, places), strict=False)
+    new = [place for place, name in enumerate(names) if name not in places]
     for name, tensor in model.state_dict().items():
         if OF_CLASSES.search(name) and tensor.dim() > 0 and tensor.shape[0] == number:
             tensor[new] = 0

@@ -312,7 +312,8 @@ def test_a_packing_that_is_killed_again_and_again(tmp_path):
     write_shards(open_dataset(folder), tmp_path / "whole", shard_mb=0.02)
     command = (
         "import sys; from fullconv.data.dataset import open_dataset; from fullconv.data.shards.writing import write_shards; "
-        "import time; write_shards(open_dataset(sys.argv[1]), sys.argv[2], 0.02, lambda done, total: print(done, flush=True))"
+        "import time; write_shards(open_dataset(sys.argv[1]), sys.argv[2], 0.02, "
+        "lambda done, total: print(done, flush=True) or time.sleep(0.01))"  # so that a busy machine kills it in time
     )
     rng, kills = np.random.default_rng(0), 0
     while not (tmp_path / "s").exists():
@@ -327,5 +328,5 @@ def test_a_packing_that_is_killed_again_and_again(tmp_path):
             process.send_signal(signal.SIGKILL)
         kills += 1
     assert files_of(tmp_path / "s") == files_of(tmp_path / "whole")
-    assert kills >= 2
+    assert kills > 3
     assert json.loads((tmp_path / "s" / "train.json").read_text())["name"] == "train"

@@ -78,10 +78,11 @@ def _rows(path: Path, schema: Stream, columns: tuple[str, str]) -> Rows:
     stream = read_stream(path, (picture, mask, name) if name in schema.fields else (picture, mask))
     places = [stream.places[picture], stream.places[mask]]
     names = read_texts(path, stream.places[name]) if name in stream.places else [None] * len(places[0])
-    counts = [len(each) for each in (*places, names)]
-    if len(set(counts)) > 1:
+    counts = sorted({len(each) for each in (*places, names)})
+    if len(counts) > 1:
         raise DataError(
-            f"{path}: has {counts[0]} values of {columns[0]} and {counts[1]} of {columns[1]}; expected as many; save it again"
+            f"{path}: {columns[0]}, {columns[1]} and their paths have {counts[0]} to {counts[-1]} rows; expected as many of "
+            "each; save it again"
         )
     rows: Rows = []
     for number, (own, *both) in enumerate(zip(names, *places, strict=True)):

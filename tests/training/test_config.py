@@ -1,9 +1,12 @@
 """Configurations: what is wrong is named."""
 
+import re
+
 import pytest
 import yaml
 
 from fullconv.errors import ConfigError
+from fullconv.models.fcn import FcnOptions
 from fullconv.training.config import TrainConfig, config_text, make_config, read_config
 
 GOOD = {"data": "photos", "out": "runs/a"}
@@ -50,3 +53,8 @@ def test_the_recipe_tells_no_folders():
 
 def test_every_option_is_in_the_file():
     assert set(yaml.safe_load(config_text(make_config(GOOD, "test")))) == set(TrainConfig.model_fields)
+
+
+def test_every_option_is_described():
+    described = re.findall(r"^        (\w+): ", TrainConfig.__doc__, re.MULTILINE)
+    assert described == [name for name in TrainConfig.model_fields if name not in FcnOptions.model_fields]

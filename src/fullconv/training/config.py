@@ -23,6 +23,63 @@ class TrainConfig(FcnOptions):
     """The options of a run; `config.yaml` in the run folder holds them all.
 
     Sizes are in pixels, (height, width). What is "auto" or null is chosen when the run starts, and written down.
+
+    Attributes:
+        data: the data set; see `open_dataset`.
+        out: the run folder.
+        train_split: what is learnt from; "train+val" joins splits.
+        val_split: what is validated on.
+        model: an architecture; `fullconv models` lists them.
+        backbone: a timm name, or torchvision/NAME; "auto": the model's own, else resnet18.
+        backbone_weights: "pretrained", "none" or a file; "auto": pretrained where they can be had.
+        init_from: a trained model to start from. What scores a class comes from the class of the same name.
+        fusion: where channels beyond RGB join: "early", in the first convolution, or "late", a second network's scores.
+        epochs: passes over the training split.
+        patience: ends after so many validated epochs without a better mean IU; null: never.
+        val_every: validates after each so many epochs, and after the last.
+        keep_epochs: how many epochs' bundles stay in the run folder, beside the best.
+        save_minutes: the state is saved so often, and after each epoch.
+        batch_size: pictures a step, of all processes together.
+        micro_batch: pictures a pass, where a whole step does not fit into memory; null: all.
+        crop: size of the training crops; null: the pictures' size, up to 480x480.
+        min_size: smaller pictures are left out; null: none.
+        patches: of model "patchwise": learns from so many windows of each picture; null: from all of them.
+        order: "full" shuffles all samples; "windowed" those of a window, for shards of many samples; "auto": by their number.
+        window: samples in a window.
+        lanes: parts of the set that are gone through side by side.
+        scale: pictures are resized by a random factor of this range.
+        flip: the probability of mirroring left and right.
+        jitter: how far brightness, contrast and saturation change; 0: not at all.
+        optimizer: "adamw" or "sgd".
+        lr: the highest learning rate.
+        head_lr_factor: that of the score layers is so many times higher.
+        layer_decay: that of each block of the backbone is so many times that of the block behind it; 1: the same.
+        freeze: "backbone" leaves its weights and statistics as they are.
+        weight_decay: of weights, not of biases and normalisation.
+        momentum: of SGD.
+        bias_lr_factor: the learning rate of biases is so many times higher.
+        schedule: of the learning rate: "poly" of power 0.9, "cosine", torch's "one-cycle" or "constant".
+        warmup: the share of the steps in which it rises; not of "one-cycle", which has its own.
+        clip: the largest norm of the gradients; null: any.
+        ema: the decay a step of an average of the weights, which is what is validated and kept; null: the weights themselves.
+        non_finite: "stop" at a loss that is not finite, or "skip" up to nine such steps in a row.
+        loss: "cross_entropy", "focal" or "ohem".
+        region_loss: "dice" or "lovasz", added to it; or "none".
+        region_loss_factor: what the region loss is multiplied by.
+        auxiliary: what the loss of a second head, for training alone, is multiplied by; 0: no such head.
+        loss_reduction: the "mean" over pixels, or their "sum", as in the papers' recipes.
+        class_weights: "none", "median_frequency" or "effective_number".
+        label_smoothing: the share of the target that is spread over all classes.
+        seed: of weights, order and augmentation.
+        deterministic: torch's deterministic algorithms; GPUs need them for the same bits.
+        device: "cpu", "cuda", "cuda:1", ...; "auto": a GPU if there is one.
+        precision: "fp32" or "bf16" with autocast; "auto": bf16 where the processor multiplies it.
+        sharding: "full" splits weights, gradients and optimiser over the processes (FSDP2).
+        workers: processes that read pictures, for each process that trains.
+        cache: a folder for decoded pictures.
+        log_every: steps from one record of the log to the next.
+        licence: the author's words in the model card.
+        limits: the same.
     """
 
     model_config = ConfigDict(protected_namespaces=())

@@ -26,7 +26,7 @@ def test_weights_from_a_file(classifier, tmp_path, suffix):
         assert torch.equal(tensor, state[name])
 
 
-def test_timm_weights_from_a_file(tmp_path):
+def test_timm_weights_from_a_file(tmp_path, caplog):
     import timm
 
     torch.manual_seed(2)
@@ -34,6 +34,7 @@ def test_timm_weights_from_a_file(tmp_path):
     torch.save(source.state_dict(), tmp_path / "net.pth")
     body = build_backbone("mobilenetv3_small_050", 8, tmp_path / "net.pth")
     assert torch.equal(body.body.state_dict()["conv_stem.weight"], source.conv_stem.weight)
+    assert not caplog.records
 
 
 def test_real_weights_load_whole(real_data):

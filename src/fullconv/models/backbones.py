@@ -1,5 +1,6 @@
 """Any timm or torchvision classifier as a backbone: a picture in, feature maps at several strides out."""
 
+import logging
 import os
 import re
 import warnings
@@ -79,7 +80,7 @@ def build_backbone(name: str, finest: int = 4, weights: str | Path = "none") -> 
     """
     file = weights_file(weights)
     build = torchvision_backbone if name.startswith(TORCHVISION) else timm_backbone
-    with told_if_unavailable(name, weights):
+    with told_if_unavailable(name, weights), without_warnings_of("timm.models._builder"):
         return build(name, finest, str(weights), file)
 
 
@@ -101,6 +102,18 @@ def told_if_unavailable(name: str, weights: str | Path) -> Iterator[None]:
         raise RunError(
             f"no pretrained weights for backbone {name!r} ({reason}); give --backbone-weights FILE, or none"
         ) from None
+
+
+@contextmanager
+def without_warnings_of(library: str) -> Iterator[None]:
+    """Keeps a library from warning: of a classifier's own layers, say, which a backbone has no use for."""
+    logger = logging.getLogger(library)
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 def pretrained_host(name: str) -> str:

@@ -21,6 +21,19 @@ from collections.abc import Callable, Iterable, Sequence
 from difflib import get_close_matches
 
 
+def hint(name: str, known: Iterable[str]) -> str:
+    """What somebody who wrote `name` may have meant: the nearest of the known names, or up to fifteen of them.
+
+    >>> hint("trian", ["predict", "train"]), hint("?", ["predict", "train"])
+    ("did you mean 'train'?", 'expected one of: predict, train')
+    """
+    known = sorted(known)
+    near = get_close_matches(name, known, n=1, cutoff=0.5)
+    if near:
+        return f"did you mean {near[0]!r}?"
+    return f"expected one of: {', '.join(known[:15])}" + (", ..." if len(known) > 15 else "")
+
+
 class FullconvError(Exception):
     """The root: catch this to catch everything that fullconv raises on purpose.
 
@@ -57,11 +70,7 @@ class UnknownNameError(InputError):
     """
 
     def __init__(self, kind: str, name: str, known: Iterable[str], remedy: str = "") -> None:
-        known = list(known)
-        near = get_close_matches(name, known, n=1, cutoff=0.5)
-        listed = ", ".join(sorted(known)[:12]) + (", ..." if len(known) > 12 else "")
-        hint = f"did you mean {near[0]!r}?" if near else f"expected one of: {listed}"
-        super().__init__(f"unknown {kind} {name!r}; {hint}" + (f" {remedy}" if remedy else ""))
+        super().__init__(f"unknown {kind} {name!r}; {hint(name, known)}" + (f" {remedy}" if remedy else ""))
 
 
 class PictureError(InputError):

@@ -3,6 +3,7 @@
 Source: Mitchell et al. 2019, "Model Cards for Model Reporting", for what belongs in one.
 """
 
+import math
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -94,7 +95,7 @@ def percent(share: float | None) -> str:
     >>> percent(0.5), percent(None)
     ('50.0 %', 'n/a')
     """
-    return "n/a" if share is None else f"{100 * share:.1f} %"
+    return "n/a" if share is None or not math.isfinite(share) else f"{100 * share:.1f} %"
 
 
 def table(rows: list[tuple[str, str]]) -> str:

@@ -2,11 +2,10 @@
 
 import importlib
 import sys
-from collections.abc import Iterable
 
 import click
 
-from fullconv.errors import FullconvError
+from fullconv.errors import FullconvError, hint
 
 COMMANDS = {
     "demo": "The whole job on scenes made here: train, evaluate, predict, report.",
@@ -48,15 +47,6 @@ class LazyGroup(click.Group):
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
-
-
-def hint(name: str, known: Iterable[str]) -> str:
-    """What somebody who typed `name` may have meant."""
-    from difflib import get_close_matches
-
-    known = list(known)
-    near = get_close_matches(name, known, n=1)
-    return f"did you mean {near[0]!r}?" if near else f"expected one of: {', '.join(known)}"
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})

@@ -24,9 +24,8 @@ def bench(name: str | None, arguments: tuple[str, ...], as_json: bool) -> None:
     import sys
     import time
 
-    from fullconv.cli import hint
     from fullconv.cli.console import print_json
-    from fullconv.errors import ConfigError
+    from fullconv.errors import ConfigError, hint
 
     scripts = {file.stem: file for file in sorted(folder().glob("*.py")) if file.stem != "common"}
     if name is None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from fullconv.losses import class_weights
 from fullconv.metrics.ceiling import STRIDES
+from fullconv.model_card import percent
 from fullconv.reporting.data_facts import DataFacts
 
 GOOD_CEILING = 0.95
@@ -74,16 +75,12 @@ def _model(facts: DataFacts) -> Advice:
     stride = max(good) if good else 4
     if not known:
         return Advice("model", "fcn8s", "no pixel has a class, so that no stride can be chosen")
-    reason = f"stride {stride} admits a mean IU of {_percent(known[stride])}"
+    reason = f"stride {stride} admits a mean IU of {percent(known[stride])}"
     if stride == 4 and not good:
-        reason += f", stride 8 {_percent(known[8])}: much is thin or small; larger pictures would help"
+        reason += f", stride 8 {percent(known[8])}: much is thin or small; larger pictures would help"
     elif stride < 32:
-        reason += f", stride {2 * stride} only {_percent(known[2 * stride])}"
+        reason += f", stride {2 * stride} only {percent(known[2 * stride])}"
     return Advice("model", f"fcn{stride}s", reason, ("--model", f"fcn{stride}s"))
-
-
-def _percent(part: float) -> str:
-    return f"{100 * part:.1f} %"
 
 
 def _crop(facts: DataFacts) -> Advice:

@@ -13,6 +13,7 @@ import jinja2
 import numpy as np
 
 from fullconv.errors import RunError
+from fullconv.model_card import percent
 from fullconv.reporting.plots import confusion_svg, curves_svg, reliability_svg
 from fullconv.reporting.run_folder import Line, Log, read_config, read_log
 from fullconv.reporting.tables import own_ceiling
@@ -102,7 +103,7 @@ def page_environment() -> jinja2.Environment:
         lstrip_blocks=True,
     )
     environment.filters.update(
-        percent=_percent,
+        percent=percent,
         count=_count,
         short=_short,
         duration=_duration,
@@ -259,10 +260,6 @@ def _inline(path: Path) -> str:
 def _css(color: list[int]) -> str:
     red, green, blue = (int(value) for value in color)
     return f"rgb({red}, {green}, {blue})"
-
-
-def _percent(part: float | None) -> str:
-    return "n/a" if part is None or not math.isfinite(part) else f"{100 * part:.1f} %"
 
 
 def _count(number: int) -> str:

@@ -100,7 +100,7 @@ def predict_files(
     model_id: str | None = None,
     progress: Callable[[str], None] = lambda text: None,
 ) -> Iterator[Record]:
-    """Labels each file, writes what `kinds` asks for ("mask", "overlay", "scores", "json"), and yields its record, in order.
+    """Labels each file, writes what `kinds` asks for, and yields its record, in order.
 
     A record holds "source", the files of each kind, "height", "width", "classes" (name: share) and "seconds", or "source"
     and "error". Further heads have masks, overlays and scores in folders that end in their name, and records of their own in
@@ -110,7 +110,7 @@ def predict_files(
         segmenter: labels them.
         sources: pictures, rasters (see `rasters`) and videos (see `video`); pictures may be packed or stored elsewhere.
         out: the folder to write into; made where it is missing.
-        kinds: what is written.
+        kinds: what is written: keys of `outputs.FILES`, and "json".
         extra: a folder with the files of the further channels, named like the pictures.
         batch_size: so many pictures of one size, one after the other, go through the network in one pass.
         shard: (I, N) takes every N-th file from the I-th on, counted from 1, so that N processes can share a list; the records

@@ -1,5 +1,6 @@
 """Two processes train what one trains: the same order, the same sums, the same figures."""
 
+import ipaddress
 import json
 import signal
 import subprocess
@@ -14,6 +15,7 @@ from two_processes import TRAIN, farthest
 
 from fullconv.cli import main
 from fullconv.data.scenes import write_scenes
+from fullconv.training import world
 from fullconv.training.config import TrainConfig
 from fullconv.training.loop import train
 from fullconv.training.runlog import LOG
@@ -174,3 +176,13 @@ def alive(process: int) -> bool:
         return "\nState:\tZ" not in Path(f"/proc/{process}/status").read_text()
     except (FileNotFoundError, ProcessLookupError):
         return False
+
+
+@pytest.mark.parametrize(
+    ("own", "master"), [("192.0.2.1", "192.0.2.2"), ("127.0.1.1", "127.0.0.1"), ("127.0.1.1", "no.such.host.invalid")]
+)  # fmt: skip
+def test_gloo_is_told_of_no_network_where_it_finds_its_way_or_there_is_none(monkeypatch, own, master):
+    """Where it is told of one: `test_machines.py`."""
+    monkeypatch.setattr(world, "address_of", lambda name: ipaddress.ip_address(own))
+    monkeypatch.setenv("MASTER_ADDR", master)
+    assert world.network_between_machines() is None

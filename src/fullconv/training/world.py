@@ -1,8 +1,11 @@
 """The processes of a run: one, or as many as torchrun started, each with its share of every batch."""
 
 import ctypes
+import ipaddress
 import os
 import signal
+import socket
+import struct
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
@@ -24,6 +27,9 @@ Item = TypeVar("Item")
 
 DIE_WITH_PARENT = 1
 """PR_SET_PDEATHSIG of Linux's prctl."""
+
+SIOCGIFADDR = 0x8915
+"""Of Linux's ioctl: the IPv4 address of a network interface."""
 
 
 @dataclass(frozen=True)
@@ -94,6 +100,7 @@ def join_world(device: str, held: ExitStack) -> World:
 
     Raises:
         ConfigError: no such device.
+        FellowError: they do not meet.
     """
     rank, size = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
     if size == 1:
@@ -103,9 +110,62 @@ def join_world(device: str, held: ExitStack) -> World:
     if picked.type == "cuda":
         picked = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
         torch.cuda.set_device(picked)
-    dist.init_process_group("nccl" if picked.type == "cuda" else "gloo", rank=rank, world_size=size)
+    if network := network_between_machines():
+        os.environ.setdefault("GLOO_SOCKET_IFNAME", network)
+    try:
+        dist.init_process_group("nccl" if picked.type == "cuda" else "gloo", rank=rank, world_size=size)
+    except RuntimeError:
+        raise FellowError(
+            "the processes of the run do not meet: one has ended, see its message; or machines do not reach each other, "
+            "then set GLOO_SOCKET_IFNAME and NCCL_SOCKET_IFNAME to the network between them, such as eth0"
+        ) from None
     held.callback(dist.destroy_process_group)
     return World(rank, size, picked)
+
+
+def network_between_machines() -> str | None:
+    """The network interface that leads to the run's first machine, where gloo would take the one that leads nowhere.
+
+    gloo listens where the machine's own name leads to. By many an /etc/hosts that is 127.0.0.1, which others do not reach.
+    """
+    master = os.environ.get("MASTER_ADDR", "localhost")
+    try:
+        if not address_of(socket.gethostname()).is_loopback:
+            return None
+    except OSError:
+        pass  # a name that leads nowhere at all
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect((master, 1))  # sends nothing, but picks a way
+        except OSError:
+            return None
+        own = ipaddress.ip_address(probe.getsockname()[0])
+    return None if own.is_loopback else interface_of(str(own))
+
+
+def address_of(name: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+    return ipaddress.ip_address(socket.gethostbyname(name))
+
+
+def interface_of(address: str) -> str | None:
+    """The name of the network interface that has an IPv4 address; None where Linux does not tell.
+
+    >>> interface_of("127.0.0.1")
+    'lo'
+    """
+    if sys.platform != "linux":
+        return None
+    import fcntl
+
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        for _, name in socket.if_nameindex():
+            try:
+                reply = fcntl.ioctl(probe, SIOCGIFADDR, struct.pack("256s", name.encode()))
+            except OSError:  # it has none
+                continue
+            if socket.inet_ntoa(reply[20:24]) == address:
+                return name
+    return None
 
 
 def end_with_parent() -> None:

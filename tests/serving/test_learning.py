@@ -45,8 +45,8 @@ def test_training_goes_on_from_what_was_collected(tmp_path, capsys):
     collect_four(tmp_path / "meadow")
     code, out, _ = call(capsys, "data", "check", tmp_path / "meadow", "--json")
     assert code == 0
-    counts = json.loads(out)["counts"]
-    assert (counts["ruins"], counts["harms"]) == (0, 0)
+    found = {each["code"] for each in json.loads(out)["findings"] if each["severity"] in ("ruins", "harms")}
+    assert found <= {"class-unlearnt"}, "which classes are seen in four pictures is the model's affair"
     code, _, err = call(
         capsys, "train", tmp_path / "meadow", "--init", "camvid", "--out", tmp_path / "run",
         "--epochs", 1, "--batch-size", 3, "--crop", "64x96", "--workers", 0,

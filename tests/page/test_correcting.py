@@ -215,6 +215,7 @@ def test_the_most_useful_pictures_come_first(opened, service):
     assert [each["name"] for each in state["pictures"]] == [order[0], order[2]]
 
 
+@pytest.mark.long
 def test_a_full_disk_is_said_and_the_correction_stays(opened, service):
     page = opened(expected=("507",))
     page.choose(("own.png", photo(99)))

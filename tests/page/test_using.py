@@ -252,6 +252,7 @@ def test_a_token_is_asked_for(opened):
         np.testing.assert_array_equal(page.mask(), TRUTH)
 
 
+@pytest.mark.long
 def test_a_model_that_does_not_load(opened):
     def damaged():
         raise BundleError("model.safetensors is damaged")

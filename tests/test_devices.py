@@ -1,13 +1,15 @@
 """Devices and precision."""
 
+import os
 import platform
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
 
-from fullconv.devices import autocast, pick_device, pick_precision
+from fullconv.devices import autocast, pick_device, pick_precision, return_freed_memory
 from fullconv.errors import ConfigError
 
 CPU = torch.device("cpu")
@@ -66,3 +68,16 @@ def test_what_is_freed_is_kept_for_the_next_tensor():
     taken, kept, _, again = run.stdout.split()
     assert kept == "True"
     assert int(again) < 100 < int(taken)
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="the C library is not glibc")
+def test_what_lies_between_things_that_stay_is_given_back():
+    def resident() -> int:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+    blocks = [bytes(2000) for _ in range(50_000)]
+    full = resident()
+    blocks = blocks[::100]  # one stays in each fifty pages
+    assert resident() > full - 20e6, "the C library by itself gives next to nothing back"
+    return_freed_memory()
+    assert resident() < full - 60e6

@@ -28,6 +28,15 @@ def keep_freed_memory() -> bool:
     return mallopt is not None and bool(mallopt(M_MMAP_MAX, 0) and mallopt(M_TRIM_THRESHOLD, -1))
 
 
+def return_freed_memory() -> None:
+    """Gives the pages that nothing lies in any more back to the system, where the C library is glibc.
+
+    By itself it gives back only what lies at the end of its heap, so that one small thing there keeps all below it.
+    """
+    if platform.libc_ver()[0] == "glibc":
+        ctypes.CDLL(None).malloc_trim(0)
+
+
 def pick_device(name: str = "auto") -> torch.device:
     """ "auto" is the GPU where there is one, else the CPU; any other name is torch's.
 

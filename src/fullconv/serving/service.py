@@ -14,6 +14,7 @@ import numpy as np
 from starlette.requests import Request
 
 from fullconv.bundle import MANIFEST, read_manifest
+from fullconv.devices import return_freed_memory
 from fullconv.errors import FullconvError, InputError
 from fullconv.inference.segmenter import Segmenter
 from fullconv.models.build import MODELS
@@ -29,6 +30,8 @@ from fullconv.serving.watching import Watch, pictures_in
 
 WARM_UP_HW = (128, 192)
 MOST_EXAMPLES = 12
+TIDY_SECONDS = 30.0
+"""How often freed memory is given back: pictures of all sizes leave gaps in it."""
 
 
 class Service:
@@ -64,11 +67,12 @@ class Service:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Loads the model aside, so that the service answers from the first moment."""
-        loading = asyncio.create_task(self.load())
+        loading, tidying = asyncio.create_task(self.load()), asyncio.create_task(tidy())
         try:
             yield
         finally:
             loading.cancel()
+            tidying.cancel()
             if self.watching is not None:
                 self.watching.cancel()
             if self._pipeline is not None:
@@ -140,6 +144,12 @@ class Service:
         """Ends the requests that are there, too."""
         if self._pipeline is not None:
             self._pipeline.abandon()
+
+
+async def tidy() -> None:
+    while True:
+        await asyncio.sleep(TIDY_SECONDS)
+        await asyncio.to_thread(return_freed_memory)
 
 
 def service_of(request: Request) -> Service:

@@ -114,7 +114,9 @@ def join_world(device: str, held: ExitStack) -> World:
         os.environ.setdefault("GLOO_SOCKET_IFNAME", network)
     try:
         dist.init_process_group("nccl" if picked.type == "cuda" else "gloo", rank=rank, world_size=size)
-    except RuntimeError:
+    except RuntimeError as error:
+        if not of_fellows(error):
+            raise
         raise FellowError(
             "the processes of the run do not meet: one has ended, see its message; or machines do not reach each other, "
             "then set GLOO_SOCKET_IFNAME and NCCL_SOCKET_IFNAME to the network between them, such as eth0"
@@ -174,6 +176,11 @@ def end_with_parent() -> None:
         ctypes.CDLL(None).prctl(DIE_WITH_PARENT, signal.SIGTERM)
 
 
+def of_fellows(error: RuntimeError) -> bool:
+    """Whether torch says that other processes of the run do not answer."""
+    return isinstance(error, dist.DistError) or "gloo/transport" in str(error)
+
+
 @contextmanager
 def ended_processes_said() -> Iterator[None]:
     """While open, what torch says when another process of the run is gone is said in one line.
@@ -184,7 +191,7 @@ def ended_processes_said() -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        if isinstance(error, dist.DistError) or "gloo/transport" in str(error):
+        if of_fellows(error):
             raise FellowError(
                 "another process of the run has ended; see its message, then --resume"
             ) from None

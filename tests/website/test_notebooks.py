@@ -12,6 +12,7 @@ from notebooks import notebook_of, printed_by, run_blocks, write_notebook
 
 COURSE = Path(__file__).parents[2] / "docs/course"
 LESSONS = sorted(COURSE.glob("[1-9]-*.md"))
+THAT_TRAIN = [page for page in LESSONS if page.stem in ("4-heat-map", "6-skips", "7-training", "8-any-size")]
 
 
 @pytest.mark.parametrize("page", LESSONS, ids=lambda page: page.stem)
@@ -75,10 +76,17 @@ def executed(pages: list[Path], folder: Path) -> list[tuple[Path, list[str]]]:
     return found
 
 
-@pytest.mark.slow
 @pytest.mark.filterwarnings("default")
-def test_notebooks_print_what_the_pages_say(tmp_path):
-    for page, printed in executed(LESSONS, tmp_path):
+@pytest.mark.parametrize(
+    "pages",
+    [
+        pytest.param([page for page in LESSONS if page not in THAT_TRAIN], marks=pytest.mark.slow),
+        pytest.param(THAT_TRAIN, marks=pytest.mark.long),
+    ],
+    ids=["others", "that-train"],
+)
+def test_notebooks_print_what_the_pages_say(pages, tmp_path):
+    for page, printed in executed(pages, tmp_path):
         for path in images_of(page.read_text(encoding="utf-8")):
             assert (tmp_path / Path(path).name).is_file(), f"{path} is drawn by no cell of {page}"
         for block, text in zip(run_blocks(page.read_text(encoding="utf-8")), printed, strict=True):

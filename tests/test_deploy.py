@@ -44,6 +44,16 @@ def test_containers_start_the_service(name):
         assert all((DEPLOY.parent / each).exists() for each in source.split())
 
 
+def test_all_preload_the_same_allocator():
+    texts = [
+        (DEPLOY / name).read_text() for name in ("Containerfile", "Containerfile.cuda", "fullconv.service")
+    ]
+    texts.append((DEPLOY.parent / "docs/serving.md").read_text())
+    settings = {tuple(re.findall(r"(?:LD_PRELOAD|MALLOC_CONF)=[^\s\\]+", text)) for text in texts}
+    assert len(settings) == 1, settings
+    assert all("libjemalloc2" in text for text in texts)
+
+
 def test_kubernetes():
     deployment, service = yaml.safe_load_all((DEPLOY / "kubernetes.yaml").read_text())
     pod = deployment["spec"]["template"]

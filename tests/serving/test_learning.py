@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from calling import call
 from PIL import Image
-from service_helpers import application, code_of, decoded, encoded, image
+from service_helpers import application, code_of, encoded
 
 from fullconv.data.scenes import draw_scene
 from fullconv.inference.segmenter import load
@@ -25,16 +25,14 @@ def as_jpeg(picture: np.ndarray) -> bytes:
 
 
 def collect_four(folder: Path) -> None:
-    """As on the page: what the model says, corrected until it is as drawn, one class in a corner."""
+    """As the page saves corrections: each mask as drawn, but for one class in a corner and void below."""
 
     async def main() -> None:
         async with application(load("camvid"), Settings(collect=folder)) as (client, _):
             for index in range(4):
                 scene, drawn = draw_scene(0, index, (96, 128))
                 picture = as_jpeg(scene)
-                reply = await client.post("/v1/predict", params={"output": "mask"}, files=image(picture))
-                mask = decoded(reply.content).copy()
-                mask[:] = drawn
+                mask = drawn.copy()
                 mask[:48, :64] = index
                 mask[90:] = 255
                 files = {"image": (f"photo {index}.jpg", picture), "mask": ("mask.png", encoded(mask))}

@@ -23,7 +23,7 @@ from fullconv.training.runlog import Event
 from fullconv.training.schedule import learning_rate
 from fullconv.training.signals import stop_requested
 from fullconv.training.step import training_step
-from fullconv.training.world import ended_processes_said
+from fullconv.training.world import lost_fellows_said
 
 MOST_SKIPPED = 10
 """Steps in a row without a finite loss, after which a run is lost."""
@@ -47,7 +47,9 @@ def train(config: TrainConfig, *, resume: bool = False, force: bool = False) -> 
         KeyboardInterrupt: after SIGINT or SIGTERM; the state has been saved.
     """
     with ExitStack() as held:
-        held.enter_context(ended_processes_said())
+        held.enter_context(
+            lost_fellows_said("another process of the run has ended; see its message, then --resume")
+        )
         run = yield from open_run(config, held, resume, force)
         stopped = held.enter_context(stop_requested())
         board = held.enter_context(Board(run.config.out)) if run.world.leads else None

@@ -112,15 +112,11 @@ def join_world(device: str, held: ExitStack) -> World:
         torch.cuda.set_device(picked)
     if network := network_between_machines():
         os.environ.setdefault("GLOO_SOCKET_IFNAME", network)
-    try:
+    with lost_fellows_said(
+        "the processes of the run do not meet: one has ended, see its message; or machines do not reach each other, "
+        "then set GLOO_SOCKET_IFNAME and NCCL_SOCKET_IFNAME to the network between them, such as eth0"
+    ):
         dist.init_process_group("nccl" if picked.type == "cuda" else "gloo", rank=rank, world_size=size)
-    except RuntimeError as error:
-        if not of_fellows(error):
-            raise
-        raise FellowError(
-            "the processes of the run do not meet: one has ended, see its message; or machines do not reach each other, "
-            "then set GLOO_SOCKET_IFNAME and NCCL_SOCKET_IFNAME to the network between them, such as eth0"
-        ) from None
     held.callback(dist.destroy_process_group)
     return World(rank, size, picked)
 
@@ -176,25 +172,18 @@ def end_with_parent() -> None:
         ctypes.CDLL(None).prctl(DIE_WITH_PARENT, signal.SIGTERM)
 
 
-def of_fellows(error: RuntimeError) -> bool:
-    """Whether torch says that other processes of the run do not answer."""
-    return isinstance(error, dist.DistError) or "gloo/transport" in str(error)
-
-
 @contextmanager
-def ended_processes_said() -> Iterator[None]:
-    """While open, what torch says when another process of the run is gone is said in one line.
+def lost_fellows_said(message: str) -> Iterator[None]:
+    """While open, `message` stands for what torch says when other processes of the run do not answer.
 
     Raises:
-        FellowError: for it.
+        FellowError: with it.
     """
     try:
         yield
     except RuntimeError as error:
-        if of_fellows(error):
-            raise FellowError(
-                "another process of the run has ended; see its message, then --resume"
-            ) from None
+        if isinstance(error, dist.DistError) or "gloo/transport" in str(error):
+            raise FellowError(message) from None
         raise
 
 

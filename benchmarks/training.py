@@ -1,4 +1,4 @@
-"""Training on this machine: pictures a second beside torchvision's reference recipe, and what keeping freed memory gains.
+"""Training on this machine: pictures a second beside torchvision's reference recipe, and what two of our measures gain.
 
     python benchmarks/training.py DATA [--crop 320] [--batch 8] [--steps 8]
 
@@ -9,6 +9,7 @@ its own, the first steps are left out, the rest is a median: of one step with it
 """
 
 import argparse
+import contextlib
 import multiprocessing
 import os
 import statistics
@@ -24,7 +25,8 @@ from PIL import Image
 from torchvision.models.segmentation import fcn_resnet50
 from torchvision.transforms import v2
 
-import fullconv
+import fullconv.training.run
+import fullconv.training.step
 from common import machine
 from fullconv.data.dataset import open_dataset
 from fullconv.training.config import TrainConfig
@@ -47,10 +49,11 @@ def main() -> None:
     for backbone in ("resnet18", "torchvision/mobilenet_v2", "torchvision/resnet50"):
         peer = rate(peer_steps, *common, backbone)
         own = rate(own_steps, *common, backbone)
-        plain = rate(own_steps, *common, backbone, False)
+        plain = rate(own_steps, *common, backbone, "memory")
+        slow = rate(own_steps, *common, backbone, "depthwise")
         print(
             f"fcn8s {backbone:26} peer's loop {peer:6.2f}   fullconv {own:6.2f} ({own / peer:.2f}x)   "
-            f"without keeping freed memory {plain:6.2f}",
+            f"without keeping freed memory {plain:6.2f}   with oneDNN's depthwise gradient {slow:6.2f}",
             flush=True,
         )
         if backbone == "torchvision/resnet50":
@@ -81,11 +84,11 @@ def clocked(times: Any, steps: Any, data: Path, crop: int, batch: int, num_steps
     os._exit(0)  # the loader's workers may still be at work
 
 
-def own_steps(data: Path, crop: int, batch: int, backbone: str, keep: bool = True) -> Iterator[None]:
-    if not keep:
-        import fullconv.training.run
-
+def own_steps(data: Path, crop: int, batch: int, backbone: str, without: str = "") -> Iterator[None]:
+    if without == "memory":
         fullconv.training.run.keep_freed_memory = lambda: False
+    if without == "depthwise":
+        fullconv.training.step.StridedDepthwise = contextlib.nullcontext
     config = TrainConfig(
         data=data, out=Path(tempfile.mkdtemp()) / "run", backbone=backbone, backbone_weights="none",
         crop=(crop, crop), batch_size=batch, device="cpu",

@@ -10,6 +10,7 @@ from fullconv.labels import IGNORE_INDEX, head_sizes
 from fullconv.losses import cross_entropy, dice, focal, lovasz, ohem
 from fullconv.models.fusion import split_heads
 from fullconv.models.patchwise import Patchwise, sample_patches
+from fullconv.ops.depthwise import StridedDepthwise
 from fullconv.training.config import TrainConfig
 from fullconv.training.optimizer import set_learning_rate
 from fullconv.training.run import Run
@@ -48,7 +49,7 @@ def training_step(run: Run, step: int, pictures: Tensor, labels: Tensor, lr: flo
     total = torch.zeros((), device=run.device)
     for index, (some_pictures, some_labels) in enumerate(parts):
         with unsynchronised(run.shared, index + 1 < len(parts)), run.world.as_one():
-            with autocast(run.device, run.precision):
+            with autocast(run.device, run.precision), StridedDepthwise():
                 logits, truth = logits_and_labels(
                     run, run.preprocessing(some_pictures, run.device), some_labels
                 )

@@ -242,31 +242,57 @@ def evaluate(
     Raises:
         PictureError, DataError: a file that cannot be used, named.
     """
-    evaluation = nothing_measured((Head("", labels), *heads), getattr(model, "stride", None), refine)
-
-    def labelled(read: tuple[np.ndarray, np.ndarray]) -> Labelled:
-        picture, truths = read
-        score_map = picture_score_map(model, picture, preprocessing, device, precision)
-        return labelled_by(evaluation, picture, truths, score_map, ids)
-
     was_training = model.training
     model.eval()
     try:
-        with pool(READERS) as reading, pool(1) as counting:
-            read = ahead(
-                reading, lambda sample: read_truths(sample, labels, heads), samples, most=READERS + 1
-            )
-            counted = ahead(counting, evaluation.count, map(labelled, read), most=2)
-            shown = set(shown_indices(len(samples)))
-            for index, (what, mean_iou) in enumerate(counted):
-                if index in shown:
-                    evaluation.shown.append(what)
-                if mean_iou is not None:
-                    evaluation.rank(Judged(samples[index].name, mean_iou, what))
-                if seen is not None:
-                    seen(index, *what)
+        return measure(
+            lambda picture: picture_score_map(model, picture, preprocessing, device, precision),
+            samples,
+            labels,
+            getattr(model, "stride", None),
+            seen,
+            heads,
+            refine,
+            ids,
+        )
     finally:
         model.train(was_training)
+
+
+def measure(
+    score_map_of: Callable[[np.ndarray], ScoreMap],
+    samples: Sequence[Sample],
+    labels: LabelSet,
+    stride: int | None = None,
+    seen: Callable[[int, np.ndarray, np.ndarray, np.ndarray], None] | None = None,
+    heads: Sequence[Head] = (),
+    refine: Refine = "none",
+    ids: np.ndarray | None = None,
+) -> Evaluation:
+    """As `evaluate`, of whatever gives pictures scores.
+
+    Args:
+        score_map_of: (H, W, C) uint8, RGB first, to the scores of `labels`, then of each head.
+        stride: the network's, whose ceiling is stated beside the figures.
+        samples, labels, seen, heads, refine, ids: see `evaluate`.
+    """
+    evaluation = nothing_measured((Head("", labels), *heads), stride, refine)
+
+    def labelled(read: tuple[np.ndarray, np.ndarray]) -> Labelled:
+        picture, truths = read
+        return labelled_by(evaluation, picture, truths, score_map_of(picture), ids)
+
+    with pool(READERS) as reading, pool(1) as counting:
+        read = ahead(reading, lambda sample: read_truths(sample, labels, heads), samples, most=READERS + 1)
+        counted = ahead(counting, evaluation.count, map(labelled, read), most=2)
+        shown = set(shown_indices(len(samples)))
+        for index, (what, mean_iou) in enumerate(counted):
+            if index in shown:
+                evaluation.shown.append(what)
+            if mean_iou is not None:
+                evaluation.rank(Judged(samples[index].name, mean_iou, what))
+            if seen is not None:
+                seen(index, *what)
     return evaluation
 
 

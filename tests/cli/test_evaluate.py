@@ -4,13 +4,17 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from calling import call
+from PIL import Image
 
 from fullconv.bundle import Architecture, load_bundle, save_bundle
 from fullconv.data.dataset import open_dataset
+from fullconv.data.samples import read_sample
 from fullconv.data.scenes import write_scenes
 from fullconv.labels import Head, LabelSet
+from fullconv.metrics import Confusion
 from fullconv.preprocessing import Preprocessing
 
 
@@ -53,6 +57,38 @@ def test_one_head_is_measured_with_its_ceiling_and_with_the_crf(capsys, scenes, 
     assert code == 0
     assert f"of at most {100 * figures['stride_ceiling']['16']:.1f} at stride 16" in out
     assert "CRF: mean IU" in out
+
+
+@pytest.mark.parametrize("options", [("--tta", "flip+scales"), ("--tile", "32", "--overlap", "mean")])
+def test_what_is_measured_is_what_predict_says_with_the_same_options(capsys, scenes, tmp_path, options):
+    dataset = open_dataset(scenes)
+    model = save(tmp_path / "model", dataset.labels, ())
+    plain = json.loads(call(capsys, "evaluate", model, scenes, "--json")[1])
+    figures = json.loads(call(capsys, "evaluate", model, scenes, "--json", *options)[1])
+    assert figures != plain
+
+    pictures = [sample.picture for sample in dataset.split("val")]
+    code, _, err = call(
+        capsys, "predict", model, *pictures, "--out", tmp_path / "p", "--save", "mask", *options
+    )
+    assert code == 0, err
+    confusion = Confusion(dataset.labels.num_classes)
+    for sample in dataset.split("val"):
+        predicted = np.array(Image.open(tmp_path / "p" / "masks" / f"{sample.picture.stem}.png"))
+        confusion.update(predicted, read_sample(sample, dataset.labels)[1])
+    assert figures["mean_iou"] == pytest.approx(confusion.mean_iou, abs=1e-12)
+    assert figures["pixel_accuracy"] == pytest.approx(confusion.pixel_accuracy, abs=1e-12)
+
+
+def test_other_engines_measure_the_same(capsys, scenes, tmp_path):
+    model = save(tmp_path / "model", open_dataset(scenes).labels, ())
+    ours, theirs = (
+        json.loads(
+            call(capsys, "evaluate", model, scenes, "--precision", "fp32", "--engine", name, "--json")[1]
+        )
+        for name in ("torch", "openvino")
+    )
+    assert theirs["mean_iou"] == pytest.approx(ours["mean_iou"], abs=2e-3)
 
 
 def test_classes_are_found_by_name(capsys, scenes, tmp_path):

@@ -5,6 +5,8 @@ from typing import Any
 
 import click
 
+from fullconv.cli import options
+
 
 @click.command()
 @click.argument("model")
@@ -23,8 +25,12 @@ import click
     show_default=True,
     help="Refine with a dense CRF, and say what it gains and costs.",
 )
-@click.option("--device", default="auto", show_default=True)
-@click.option("--precision", type=click.Choice(["auto", "fp32", "bf16"]), default="auto", show_default=True)
+@options.tile
+@options.overlap
+@options.tta
+@options.engine
+@options.device
+@options.precision
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
 def evaluate(
     model: str,
@@ -32,6 +38,10 @@ def evaluate(
     split: str,
     out: Path | None,
     refine: str,
+    tile: Any,
+    overlap: str,
+    tta: str,
+    engine: str,
     device: str,
     precision: str,
     as_json: bool,
@@ -43,14 +53,17 @@ def evaluate(
     predictions hold is n/a and left out of the mean. Beside the mean IU stands its ceiling: what the masks themselves would
     score if they were shrunk by the network's stride and enlarged again.
     The calibration error is how far the network's confidence is from the share of pixels that is right.
+
+    The network is run as 'fullconv predict' runs it with the same options.
     """
     from fullconv.cli.console import print_json, progress_bar, say
     from fullconv.data.dataset import open_dataset
-    from fullconv.evaluation import evaluate as run_evaluation
+    from fullconv.evaluation import measure
+    from fullconv.inference.pixels import ArrayPixels
     from fullconv.inference.segmenter import load
     from fullconv.reporting.tables import figures_table, write_evaluation
 
-    segmenter = load(model, device, precision)
+    segmenter = load(model, device, precision, tile, overlap, tta, engine=engine)
     dataset = open_dataset(data)
     samples = dataset.split(split)
     ids = ids_by_name(segmenter.labels.names, dataset.labels.names, model, data)
@@ -58,13 +71,11 @@ def evaluate(
     heads = scored_heads(num_further, dataset.heads, model, data)
     with progress_bar("pictures") as bar:
         task = bar.add_task("evaluating", total=len(samples), figures="")
-        evaluation = run_evaluation(
-            segmenter.model,
+        evaluation = measure(
+            lambda picture: segmenter.tiler.score_map(ArrayPixels(picture)),
             samples,
             dataset.labels,  # the data set's own: it knows which ids are void there
-            segmenter.preprocessing,
-            segmenter.engine.device,
-            segmenter.engine.precision,
+            getattr(segmenter.model, "stride", None),
             seen=lambda *_: bar.advance(task),
             heads=heads,
             refine="crf" if refine == "crf" else "none",

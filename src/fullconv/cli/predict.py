@@ -10,6 +10,8 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
+from fullconv.cli import options
+
 OF_SEGMENTERS = ("save", "tile", "overlap", "tta", "engine", "refine", "extra", "batch_size", "shard", "on")
 """Options that mean nothing to a classifier."""
 
@@ -26,34 +28,10 @@ KINDS = ("mask", "overlay", "before-after", "confidence", "entropy", "scores", "
 @click.argument("source", nargs=-1)
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder to write into.")
 @click.option("--save", default="mask,overlay,json", show_default=True, help=f"Any of {','.join(KINDS)}.")
-@click.option(
-    "--tile",
-    default="auto",
-    show_default=True,
-    metavar="auto|whole|N|HxW",
-    help="Tiles, multiples of 32; auto: the whole picture in one pass where memory suffices.",
-)
-@click.option(
-    "--overlap",
-    type=click.Choice(["exact", "mean", "gaussian"]),
-    default="exact",
-    show_default=True,
-    help="exact: tiles with a halo, equal to one pass; else windows' logits are averaged where they overlap.",
-)
-@click.option(
-    "--tta",
-    type=click.Choice(["none", "flip", "flip+scales"]),
-    default="none",
-    show_default=True,
-    help="Test-time augmentation: the mean over mirrored and resized copies, 2 or 6 times the work.",
-)
-@click.option(
-    "--engine",
-    type=click.Choice(["auto", "torch", "openvino", "onnxruntime"]),
-    default="auto",
-    show_default=True,
-    help="What runs the network.",
-)
+@options.tile
+@options.overlap
+@options.tta
+@options.engine
 @click.option(
     "--refine",
     type=click.Choice(["none", "crf"]),
@@ -96,14 +74,8 @@ KINDS = ("mask", "overlay", "before-after", "confidence", "entropy", "scores", "
     show_default=True,
     help="ray: on all machines of a Ray cluster (RAY_ADDRESS), else on this one; OUT/predictions.parquet is written too.",
 )
-@click.option("--device", default="auto", show_default=True)
-@click.option(
-    "--precision",
-    type=click.Choice(["auto", "fp32", "bf16", "int8"]),
-    default="auto",
-    show_default=True,
-    help="int8: the version that 'fullconv quantize' makes.",
-)
+@options.device
+@options.precision
 @click.option(
     "--server",
     default=None,
@@ -118,7 +90,7 @@ def predict(
     source: tuple[str, ...],
     out: Path,
     save: str,
-    tile: str,
+    tile: Any,
     overlap: str,
     tta: str,
     engine: str,
@@ -154,7 +126,7 @@ def predict(
     from fullconv.inference.classifiers import is_classifier_name
     from fullconv.inference.segmenter import load
 
-    kinds, sides, part = parse_kinds(save), parse_tile(tile), parse_shard(shard)
+    kinds, part = parse_kinds(save), parse_shard(shard)
     if server is not None:
         refuse_given(ctx, OF_MODELS, "a server, which has its own")
         by_server(server, (model, *source), out, kinds, part, as_json)
@@ -165,7 +137,7 @@ def predict(
         by_classifier(model, source, out, backbone_weights, device, precision, as_json)
     else:
         refuse_given(ctx, ("backbone_weights",), f"the model {model}")
-        segmenter = partial(load, model, device, precision, sides, overlap, tta, refine, engine)
+        segmenter = partial(load, model, device, precision, tile, overlap, tta, refine, engine)
         label = by_segmenter if on == "local" else partial(by_ray, device)
         label(model, segmenter, source, out, kinds, extra, batch_size, part, as_json)
 
@@ -326,24 +298,6 @@ def parse_kinds(save: str) -> set[str]:
     if unknown or not kinds:
         raise click.BadParameter(f"{save!r}; expected any of {','.join(KINDS)}", param_hint="--save")
     return kinds
-
-
-def parse_tile(tile: str) -> Any:
-    """What `Segmenter` takes as `tile`.
-
-    >>> parse_tile("320x480"), parse_tile("256"), parse_tile("auto")
-    ((320, 480), (256, 256), 'auto')
-    """
-    if tile in ("auto", "whole"):
-        return tile
-    found = re.fullmatch(r"(\d+)(?:x(\d+))?", tile)
-    sides = (int(found[1]), int(found[2] or found[1])) if found else (0, 0)
-    if any(side < 1 or side % 32 for side in sides):
-        raise click.BadParameter(
-            f"{tile!r}; expected auto, whole, or a multiple of 32 (or HEIGHTxWIDTH of such)",
-            param_hint="--tile",
-        )
-    return sides
 
 
 def refuse_given(ctx: click.Context, names: tuple[str, ...], what: str) -> None:

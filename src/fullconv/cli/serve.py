@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from fullconv.cli import options
+
 if TYPE_CHECKING:
     from fullconv.inference.segmenter import Segmenter
     from fullconv.labels import LabelSet
@@ -70,17 +72,9 @@ TOKEN = "FULLCONV_TOKEN"
     is_flag=True,
     help="Let everyone on the network use the service; without a token only --host 127.0.0.1 is served otherwise.",
 )
-@click.option(
-    "--engine",
-    type=click.Choice(["auto", "torch", "openvino", "onnxruntime"]),
-    default="auto",
-    show_default=True,
-    help="What runs the network.",
-)
-@click.option("--device", default="auto", show_default=True)
-@click.option(
-    "--precision", type=click.Choice(["auto", "fp32", "bf16", "int8"]), default="auto", show_default=True
-)
+@options.engine
+@options.device
+@options.precision
 @click.option(
     "--threads",
     type=click.IntRange(min=1),

@@ -95,7 +95,7 @@ def test_what_follows_the_end_is_not_read(tmp_path):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (gzip.compress(b"a" * 600, mtime=0), "is compressed \\(gzip\\); expected a plain tar, whose members can be reached; unpack it"),
+        (gzip.compress(b"a" * 600, mtime=0), "is compressed \\(gzip\\); expected a plain tar, whose members can be reached"),
         (bz2.compress(b"a" * 600), "is compressed \\(bzip2\\)"),
         (lzma.compress(b"a" * 600), "is compressed \\(xz\\)"),
         (b"\x28\xb5\x2f\xfd" + b"a" * 600, "is compressed \\(zstd\\)"),

@@ -14,6 +14,9 @@ Precision = Literal["fp32", "bf16", "int8"]
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4
 """Of glibc's malloc.h."""
 
+NARROW = 64
+"""Pixels: see `precision_for`."""
+
 
 def keep_freed_memory() -> bool:
     """Has the C library keep what is freed for the next tensors, where it is glibc.
@@ -73,6 +76,21 @@ def pick_precision(name: str, device: torch.device) -> Precision:
         else {}
     )
     return "bf16" if capabilities.get("amx_bf16") or capabilities.get("avx512_bf16") else "fp32"
+
+
+def precision_for(pictures: torch.Tensor, precision: Precision) -> Precision:
+    """`precision`, but float32 for pictures on a CPU that are too narrow for its convolutions in bfloat16.
+
+    oneDNN's strided convolutions with AMX give wrong numbers, and read memory that nobody wrote, where their output is one wide
+    and some rows high: whatever is narrower than `NARROW` pixels comes to that in a network of stride 32.
+
+    Args:
+        pictures: (N, C, H, W).
+
+    >>> precision_for(torch.zeros(1, 3, 90, 2), "bf16"), precision_for(torch.zeros(1, 3, 2, 90), "bf16")
+    ('fp32', 'bf16')
+    """
+    return "fp32" if pictures.device.type == "cpu" and pictures.shape[-1] < NARROW else precision
 
 
 def autocast(device: torch.device, precision: Precision) -> torch.autocast:

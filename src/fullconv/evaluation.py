@@ -13,7 +13,7 @@ from PIL import Image
 from torch import nn
 
 from fullconv.data.samples import Sample, read_heads, read_sample
-from fullconv.devices import Precision, autocast
+from fullconv.devices import Precision, autocast, precision_for
 from fullconv.drawing import percent, readable, sample_grid
 from fullconv.labels import Head, LabelSet
 from fullconv.lookahead import ahead, pool
@@ -198,8 +198,9 @@ def picture_score_map(
     Returns:
         A map of K classes on `device`.
     """
-    with torch.inference_mode(), autocast(device, precision):
-        return score_maps_of(model, preprocessing.of_picture(picture, device))[0]
+    pictures = preprocessing.of_picture(picture, device)
+    with torch.inference_mode(), autocast(device, precision_for(pictures, precision)):
+        return score_maps_of(model, pictures)[0]
 
 
 def shown_indices(num_samples: int) -> list[int]:

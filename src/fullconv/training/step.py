@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from fullconv.devices import autocast
+from fullconv.devices import autocast, precision_for
 from fullconv.labels import IGNORE_INDEX, head_sizes
 from fullconv.losses import cross_entropy, dice, focal, lovasz, ohem
 from fullconv.models.fusion import split_heads
@@ -49,10 +49,9 @@ def training_step(run: Run, step: int, pictures: Tensor, labels: Tensor, lr: flo
     total = torch.zeros((), device=run.device)
     for index, (some_pictures, some_labels) in enumerate(parts):
         with unsynchronised(run.shared, index + 1 < len(parts)), run.world.as_one():
-            with autocast(run.device, run.precision), StridedDepthwise():
-                logits, truth = logits_and_labels(
-                    run, run.preprocessing(some_pictures, run.device), some_labels
-                )
+            seen = run.preprocessing(some_pictures, run.device)
+            with autocast(run.device, precision_for(seen, run.precision)), StridedDepthwise():
+                logits, truth = logits_and_labels(run, seen, some_labels)
             share = norms[index] / whole
             loss = heads_loss(run, logits[0], truth, share)
             for auxiliary in logits[1:]:

@@ -13,6 +13,7 @@ from fullconv.inference.engines import convolutions
 from fullconv.inference.engines.convolutions import fingerprint, prove
 from fullconv.inference.engines.onnxruntime_engine import OnnxRuntimeEngine
 from fullconv.inference.engines.openvino_engine import OpenVinoEngine, computes_bf16
+from fullconv.inference.engines.torch_engine import TorchEngine
 from fullconv.models.build import build_model
 from fullconv.models.fcn import FCN
 from fullconv.models.recorded import RecordedBody, recorded_backbone
@@ -165,3 +166,19 @@ def test_signals_are_handled_after_engines_are_gone():
     )
     pytest.importorskip("openvino")
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+
+
+@pytest.mark.parametrize("size_hw", [(90, 1), (45, 2), (70, 31), (64, 64)])
+def test_narrow_pictures_are_right_in_bfloat16_too(size_hw):
+    """oneDNN's convolutions with AMX are not, where a map is one wide: the memory that they read must not matter."""
+    torch.manual_seed(0)
+    model = build_model("fcn8s", backbone="resnet18", num_classes=7).eval()
+    pictures = torch.rand(1, 3, *size_hw)
+    with torch.inference_mode():
+        want = model.double()(pictures.double())[0].float()
+    engine = TorchEngine(model.float(), torch.device("cpu"), "bf16")
+    for _ in range(3):
+        for size in (1000, 20_000, 300_000):
+            torch.full((size,), float("nan"))
+        got = engine(pictures)[0].logits()
+        torch.testing.assert_close(got, want, atol=0.05 * float(want.abs().max()), rtol=0)

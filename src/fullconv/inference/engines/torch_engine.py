@@ -5,7 +5,7 @@ from functools import cached_property
 import torch
 from torch import Tensor, nn
 
-from fullconv.devices import Precision, autocast
+from fullconv.devices import Precision, autocast, precision_for
 from fullconv.errors import InputError
 from fullconv.models.fcn import FCN
 from fullconv.models.scoring import ScoreMapsFunction, score_maps_of
@@ -36,8 +36,10 @@ class TorchEngine:
 
     def __call__(self, pictures: Tensor) -> list[ScoreMap]:
         pictures = pictures.to(self.device, memory_format=torch.channels_last)
-        with torch.inference_mode(), autocast(self.device, self.precision):
-            return score_maps_of(self.model, pictures, self.convolutions)
+        precision = precision_for(pictures, self.precision)
+        with torch.inference_mode(), autocast(self.device, precision):
+            tape = self.convolutions if precision == self.precision else None
+            return score_maps_of(self.model, pictures, tape)
 
     @cached_property
     def tape(self) -> Tape | None:

@@ -60,6 +60,12 @@ def training(dataset: Dataset, data: Path, crop_hw: tuple[int, int]) -> None:
     rates = {workers: loader_rate(samples, workers) for workers in (0, 1, 2)}
     for workers, rate in rates.items():
         print(f"    {f'loader alone, {workers} workers':42} {rate:8.1f}")
+    items = [(0, index) for index in range(min(80, len(samples)))]
+    whole = 1000 * timed_twice(lambda: [samples[item] for item in items])[1] / len(items)
+    part = 1000 * timed_twice(lambda: [samples.part(item) for item in items])[1] / len(items)
+    print(
+        f"    {'ms of processor a picture':42} {whole:8.1f}   {part:.1f} where augmentation is the device's"
+    )
     pictures, labels, _ = next(iter(training_loader(samples, BATCH, 0, 1, workers=0)))
     for backbone in BACKBONES:
         wall, processor = step_times(data, backbone, pictures, labels)

@@ -1,6 +1,6 @@
 """Training on this machine: pictures a second beside torchvision's reference recipe, and what two of our measures gain.
 
-    python benchmarks/training.py DATA [--crop 320] [--batch 8] [--steps 8]
+    python benchmarks/training.py DATA [--crop 320] [--batch 8] [--steps 8] [--compile]
 
 DATA: a data set's folder. The peer is the loop of torchvision's references/segmentation/train.py: PIL pictures through random
 resizing, flip and crop, float32, eager, contiguous NCHW, SGD, cross-entropy. It trains torchvision's own fcn_resnet50 with its
@@ -42,6 +42,7 @@ def main() -> None:
     parser.add_argument("--crop", type=int, default=320)
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--steps", type=int, default=8)
+    parser.add_argument("--compile", action="store_true", help="with torch.compile too, which takes minutes")
     a = parser.parse_args()
     print(machine())
     print(f"{a.data.name}: crops of {a.crop} x {a.crop}, batches of {a.batch}, pictures a second\n")
@@ -56,6 +57,9 @@ def main() -> None:
             f"without keeping freed memory {plain:6.2f}   with oneDNN's depthwise gradient {slow:6.2f}",
             flush=True,
         )
+        if a.compile:
+            compiled = rate(own_steps, *common, backbone, "", True)
+            print(f"{'':32} compiled {compiled:6.2f} ({compiled / own:.2f}x fullconv)", flush=True)
         if backbone == "torchvision/resnet50":
             whole = rate(peer_steps, *common, "fcn_resnet50")
             print(
@@ -84,14 +88,16 @@ def clocked(times: Any, steps: Any, data: Path, crop: int, batch: int, num_steps
     os._exit(0)  # the loader's workers may still be at work
 
 
-def own_steps(data: Path, crop: int, batch: int, backbone: str, without: str = "") -> Iterator[None]:
+def own_steps(
+    data: Path, crop: int, batch: int, backbone: str, without: str = "", compiled: bool = False
+) -> Iterator[None]:
     if without == "memory":
         fullconv.training.run.keep_freed_memory = lambda: False
     if without == "depthwise":
         fullconv.training.step.StridedDepthwise = contextlib.nullcontext
     config = TrainConfig(
         data=data, out=Path(tempfile.mkdtemp()) / "run", backbone=backbone, backbone_weights="none",
-        crop=(crop, crop), batch_size=batch, device="cpu",
+        crop=(crop, crop), batch_size=batch, device="cpu", compile=compiled,
     )  # fmt: skip
     for event in train(config):
         if event["kind"] == "tick":

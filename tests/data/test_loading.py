@@ -98,6 +98,34 @@ def test_going_on_at_a_step_gives_the_batches_of_an_unbroken_run(dataset, worker
 
 
 @pytest.mark.parametrize("workers", [0, 2])
+def test_resizing_and_colours_may_be_the_devices(dataset, workers):
+    loader = training_loader(dataset, BATCH, 1, 4, workers, varied_on=torch.device("cpu"))
+    expected = list(training_loader(dataset, BATCH, 1, 4, 0))
+    for got, wanted in zip(loader, expected, strict=True):
+        assert got[0].shape == wanted[0].shape
+        assert (got[0].int() - wanted[0].int()).abs().float().mean() < 1
+        assert torch.equal(got[1], wanted[1])
+        assert torch.equal(got[2], wanted[2])
+
+
+def test_what_the_device_varies_may_be_of_any_size(tmp_path, samples):
+    """And has several heads, or cannot be read."""
+    scenes = open_dataset(
+        write_scenes(tmp_path / "s", num_train=4, num_val=1, size_hw=(64, 80), depth=True, geometry=True)
+    )
+    transform = TrainTransform((48, 40))
+    dataset = TrainingSet(scenes.split("train"), scenes.labels, transform, seed=1, heads=scenes.heads)
+    pictures, labels, _ = next(training_loader(dataset, 4, 0, 1, 0, varied_on=torch.device("cpu")))
+    expected = next(training_loader(dataset, 4, 0, 1, 0))
+    assert pictures.shape == expected[0].shape
+    assert torch.equal(labels, expected[1])
+    samples[4].picture.write_bytes(b"no picture")
+    dataset = TrainingSet(samples, LABELS, transform, seed=5)
+    with pytest.raises(PictureError, match=r"4\.jpg"):
+        list(training_loader(dataset, BATCH, 0, 4, 0, varied_on=torch.device("cpu")))
+
+
+@pytest.mark.parametrize("workers", [0, 2])
 def test_another_order(dataset, workers):
     order = WindowedOrder(NUM_SAMPLES, seed=5, window=2)
     whole = list(training_loader(dataset, BATCH, 0, 6, 0, order=order))

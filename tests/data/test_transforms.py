@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from fullconv.data.transforms import TrainTransform, _Recolor
+from fullconv.data.transforms import Recolor, TrainTransform
 
 GREY = np.array([0.299, 0.587, 0.114])
 
@@ -188,7 +188,7 @@ def test_the_same_generator_gives_the_same_result_and_nothing_global_is_touched(
     assert torch.equal(torch.get_rng_state(), torch_before)
 
 
-def recolored(picture: np.ndarray, recolor: _Recolor) -> np.ndarray:
+def recolored(picture: np.ndarray, recolor: Recolor) -> np.ndarray:
     image = Image.fromarray(picture)
     return np.asarray(image.convert("RGB", recolor.matrix(image)))
 
@@ -199,36 +199,36 @@ def noise() -> np.ndarray:
 
 
 def test_colours_without_strength_stay(noise):
-    assert (recolored(noise, _Recolor(1, 1, 1, 0, (0, 1, 2, 3))) == noise).all()
+    assert (recolored(noise, Recolor(1, 1, 1, 0, (0, 1, 2, 3))) == noise).all()
 
 
 def test_brightness_contrast_and_saturation_by_their_definitions(noise):
     expected = noise * 1.2
-    assert np.abs(recolored(noise, _Recolor(1.2, 1, 1, 0, (3, 2, 1, 0))) - expected).max() <= 0.51
+    assert np.abs(recolored(noise, Recolor(1.2, 1, 1, 0, (3, 2, 1, 0))) - expected).max() <= 0.51
     mean_grey = (noise @ GREY).mean()
     expected = mean_grey + 1.3 * (noise - mean_grey)
     assert (
-        np.abs(recolored(noise, _Recolor(1, 1.3, 1, 0, (0, 1, 2, 3))) - expected).max() <= 1
+        np.abs(recolored(noise, Recolor(1, 1.3, 1, 0, (0, 1, 2, 3))) - expected).max() <= 1
     )  # the mean is sampled
     grey = (noise @ GREY)[..., None]
     expected = grey + 0.4 * (noise - grey)
-    assert np.abs(recolored(noise, _Recolor(1, 1, 0.4, 0, (0, 1, 2, 3))) - expected).max() <= 0.51
+    assert np.abs(recolored(noise, Recolor(1, 1, 0.4, 0, (0, 1, 2, 3))) - expected).max() <= 0.51
 
 
 def test_colours_change_one_after_another(noise):
     mean_grey = (noise * 1.3 @ GREY).mean()
     expected = mean_grey + 0.5 * (noise * 1.3 - mean_grey)
-    assert np.abs(recolored(noise, _Recolor(1.3, 0.5, 1, 0, (0, 1, 2, 3))) - expected).max() <= 1
+    assert np.abs(recolored(noise, Recolor(1.3, 0.5, 1, 0, (0, 1, 2, 3))) - expected).max() <= 1
 
 
 def test_hue_turns_colours_and_keeps_grey(noise):
     grey = np.full((8, 8, 3), 130, np.uint8)
-    assert (recolored(grey, _Recolor(1, 1, 1, 0.3, (0, 1, 2, 3))) == 130).all()
-    turned = recolored(noise, _Recolor(1, 1, 1, 0.25, (0, 1, 2, 3)))
+    assert (recolored(grey, Recolor(1, 1, 1, 0.3, (0, 1, 2, 3))) == 130).all()
+    turned = recolored(noise, Recolor(1, 1, 1, 0.25, (0, 1, 2, 3)))
     assert np.abs((turned @ GREY) - (noise @ GREY)).max() < 1.5
     assert (turned != noise).any()
     reddish = np.full((8, 8, 3), (160, 110, 110), np.uint8)
-    red, green, blue = recolored(reddish, _Recolor(1, 1, 1, 1 / 3, (0, 1, 2, 3)))[0, 0] / 255
+    red, green, blue = recolored(reddish, Recolor(1, 1, 1, 1 / 3, (0, 1, 2, 3)))[0, 0] / 255
     assert abs(colorsys.rgb_to_hsv(red, green, blue)[0] - 1 / 3) < 0.12  # from red to about green
 
 

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from contextlib import ExitStack
+from functools import partialmethod
 from pathlib import Path
 
 import numpy as np
@@ -155,6 +156,44 @@ def test_a_run_that_was_killed_goes_on_to_the_same_bits(scenes, tmp_path):
             kills += 1
     assert kills >= 2
     assert weights(out) == weights(tmp_path / "whole")
+
+
+def test_augmentation_on_the_device_goes_on_to_the_same_bits(scenes, finished, tmp_path):
+    """And learns from the same crops as the loader's, but for roundings."""
+    steps = [event["loss"] for event in finished[1] if event["kind"] == "step"]
+    events = list(train(config(scenes, tmp_path / "whole", augmentation="device")))
+    assert next(event["loss"] for event in events if event["kind"] == "step") == pytest.approx(
+        steps[0], rel=0.1
+    )
+    cut_off = train(config(scenes, tmp_path / "cut", augmentation="device"))
+    for event in cut_off:
+        if event["kind"] == "tick" and event["step"] == 3:
+            cut_off.close()
+    list(train(config(scenes, tmp_path / "cut", augmentation="device"), resume=True))
+    assert weights(tmp_path / "cut") == weights(tmp_path / "whole") != weights(finished[0])
+
+
+def test_a_compiled_network_trains_as_it_does_without(scenes, finished, tmp_path, monkeypatch):
+    """Traced as ever, but run step by step: making faster code of it takes minutes."""
+    monkeypatch.setattr(torch.nn.Module, "compile", partialmethod(torch.nn.Module.compile, backend="eager"))
+    torch._dynamo.reset()
+    events = list(train(config(scenes, tmp_path / "run", compile=True)))
+    assert torch._dynamo.utils.counters["stats"]["unique_graphs"] == 1
+    assert not torch._dynamo.utils.counters["graph_break"]
+    losses, expected = (
+        [event["loss"] for event in each if event["kind"] == "step"] for each in (events, finished[1])
+    )
+    assert losses == pytest.approx(expected, rel=1e-4)
+    assert [event["kind"] for event in events] == [event["kind"] for event in finished[1]]
+    assert load_bundle(tmp_path / "run").model(torch.zeros(1, 3, 33, 65)).shape == (1, 7, 33, 65)
+
+
+@pytest.mark.long
+def test_a_compiled_network_trains_the_same(scenes, finished, tmp_path):
+    events = list(train(config(scenes, tmp_path / "run", compile=True, epochs=1)))
+    losses = [event["loss"] for event in events if event["kind"] == "step"]
+    expected = [event["loss"] for event in finished[1] if event["kind"] == "step"]
+    assert losses == pytest.approx(expected[: len(losses)], rel=1e-2)
 
 
 @pytest.mark.slow

@@ -5,8 +5,9 @@ workers, and a run that goes on at step k sees the batches that it would have se
 """
 
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,6 +16,7 @@ from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 
 from fullconv.data.cache import Cache
+from fullconv.data.device_transforms import Part, cut, varied
 from fullconv.data.order import FullOrder, Order, sample_generator
 from fullconv.data.samples import Sample, read_heads, read_sample
 from fullconv.data.transforms import TrainTransform
@@ -70,15 +72,23 @@ class TrainingSet(TorchDataset[tuple[Tensor, Tensor, int]]):
         The labels are (h, w) uint8, and with further heads (1 + len(heads), h, w), those of `labels` first.
         """
         epoch, index = item
-        sample = self.samples[index]
+        return *self.transform(*self.read(index), sample_generator(self.seed, epoch, index)), index
+
+    def part(self, item: tuple[int, int]) -> Part:
+        """The same sample as far as it is not yet to be resized and recoloured, see `device_transforms`."""
+        epoch, index = item
+        picture, label_map = self.read(index)
+        drawn = self.transform.draw(label_map.shape[-2:], sample_generator(self.seed, epoch, index))
+        return cut(picture, self.transform.labels_of(label_map, drawn), drawn, index)
+
+    def read(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+        """A whole picture and its label map, or with further heads the maps of all."""
         if self.cache is not None:
             picture, label_map = self.cache.read(index)
-            label_map = label_map if self.heads else label_map[0]
-        elif self.heads:
-            picture, label_map = read_heads(sample, self.labels, self.heads)
-        else:
-            picture, label_map = read_sample(sample, self.labels)
-        return *self.transform(picture, label_map, sample_generator(self.seed, epoch, index)), index
+            return picture, label_map if self.heads else label_map[0]
+        if self.heads:
+            return read_heads(self.samples[index], self.labels, self.heads)
+        return read_sample(self.samples[index], self.labels)
 
 
 def training_loader(
@@ -91,6 +101,7 @@ def training_loader(
     processes: int = 1,
     pinned: bool = False,
     order: Order | None = None,
+    varied_on: torch.device | None = None,
 ) -> Iterator[Batch]:
     """Yields the batches of steps start_step .. num_steps - 1, through all epochs.
 
@@ -103,9 +114,10 @@ def training_loader(
         rank, processes: of so many training processes this is the one that gets every so-many-th sample of each batch.
         pinned: batches lie in memory that a GPU can fetch from while it computes.
         order: in which the samples come; a permutation of all of them without.
+        varied_on: where pictures are resized and recoloured; None: where they are read.
 
     Yields:
-        pictures: (N, 3 + m, h, w) uint8.
+        pictures: (N, 3 + m, h, w) uint8, on `varied_on`.
         labels: (N, h, w) uint8; with T heads in all, (N, T, h, w).
         indices: (N,) int64, positions in `dataset.samples`.
 
@@ -115,7 +127,7 @@ def training_loader(
     """
     order = order or FullOrder(len(dataset), dataset.seed)
     loader = DataLoader(
-        _ErrorsAsValues(dataset),
+        _ErrorsAsValues(dataset.__getitem__ if varied_on is None else dataset.part),
         batch_sampler=_BatchesOfSteps(
             order, len(dataset), batch_size, start_step, num_steps, rank, processes
         ),
@@ -131,7 +143,7 @@ def training_loader(
             for batch in batches:
                 if isinstance(batch, FullconvError):
                     raise batch
-                yield batch
+                yield batch if varied_on is None else varied(batch, dataset.transform, varied_on)
     finally:
         del batches  # ends the workers now; an error's traceback would keep this frame, and them, alive
 
@@ -191,23 +203,23 @@ class _BatchesOfSteps:
 class _ErrorsAsValues(TorchDataset):
     """Returns our own errors: raised in a worker, their one line would come out buried in its traceback."""
 
-    def __init__(self, dataset: TrainingSet) -> None:
-        self.dataset = dataset
+    def __init__(self, read: Callable[[tuple[int, int]], Part | tuple[Tensor, Tensor, int]]) -> None:
+        self.read = read
 
-    def __getitem__(self, item: tuple[int, int]) -> tuple[Tensor, Tensor, int] | FullconvError:
+    def __getitem__(self, item: tuple[int, int]) -> Part | tuple[Tensor, Tensor, int] | FullconvError:
         try:
-            return self.dataset[item]
+            return self.read(item)
         except FullconvError as error:
             return error
 
 
-def _collate(items: list[tuple[Tensor, Tensor, int] | FullconvError]) -> Batch | FullconvError:
-    good = []
+def _collate(items: list[Any]) -> Batch | list[Part] | FullconvError:
     for item in items:
         if isinstance(item, FullconvError):
             return item
-        good.append(item)
-    pictures, labels, indices = zip(*good, strict=True)
+    if isinstance(items[0], Part):
+        return items
+    pictures, labels, indices = zip(*items, strict=True)
     return torch.stack(pictures), torch.stack(labels), torch.tensor(indices)
 
 

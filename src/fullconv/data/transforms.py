@@ -1,7 +1,7 @@
 """The augmentation of training: scale, crop, flip and colour, drawn once for a picture and its mask."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -68,68 +68,130 @@ class TrainTransform:
         >>> labels.shape, labels.unique().tolist(), int((labels == 1).sum())
         (torch.Size([8, 8]), [1, 255], 24)
         """
-        factor = math.exp(generator.uniform(math.log(self.scale[0]), math.log(self.scale[1])))
-        rows, top, bottom = _place(label_map.shape[-2], factor, self.crop_hw[0], generator)
-        columns, left, right = _place(label_map.shape[-1], factor, self.crop_hw[1], generator)
-        mirror = generator.random() < self.flip
-        recolor = self._draw_colors(generator)
+        drawn = self.draw(label_map.shape[-2:], generator)
+        return self.picture_of(picture, drawn), self.labels_of(label_map, drawn)
 
-        size = (columns.stop - columns.start, rows.stop - rows.start)
-        box = (left, top, right, bottom)
-        patch = Image.fromarray(picture[..., :3]).resize(size, Image.Resampling.BILINEAR, box)
-        patch = patch.convert("RGB", recolor.matrix(patch)) if recolor else patch
-
+    def picture_of(self, picture: np.ndarray, drawn: "Variation") -> Tensor:
+        """(H, W, 3 + m) uint8 to (3 + m, h, w) uint8."""
+        patch = Image.fromarray(picture[..., :3]).resize(drawn.size, Image.Resampling.BILINEAR, drawn.box)
+        patch = patch.convert("RGB", drawn.recolor.matrix(patch)) if drawn.recolor else patch
         # Straight to channels first, as the network wants them: filling (h, w, 3) takes a hundred times as long.
-        colors = np.array([*self.fill, *[EXTRA_FILL] * (picture.shape[2] - 3)], np.uint8)
+        colors = np.array(self.fill_of(picture.shape[2]), np.uint8)
         out = np.full((len(colors), *self.crop_hw), colors[:, None, None])
-        labels = np.full((*label_map.shape[:-2], *self.crop_hw), IGNORE_INDEX, np.uint8)
-        step = -1 if mirror else 1
-        if mirror:
-            columns = slice(self.crop_hw[1] - columns.stop, self.crop_hw[1] - columns.start)
-        out[:3, rows, columns] = np.asarray(patch).transpose(2, 0, 1)[..., ::step]
+        out[(slice(3), *drawn.shown)] = np.asarray(patch).transpose(2, 0, 1)[..., :: drawn.step]
         for channel in range(3, len(out)):
-            extra = Image.fromarray(picture[..., channel]).resize(size, Image.Resampling.BILINEAR, box)
-            out[channel, rows, columns] = np.asarray(extra)[:, ::step]
+            extra = Image.fromarray(picture[..., channel])
+            extra = extra.resize(drawn.size, Image.Resampling.BILINEAR, drawn.box)
+            out[(channel, *drawn.shown)] = np.asarray(extra)[:, :: drawn.step]
+        return torch.from_numpy(out)
+
+    def labels_of(self, label_map: np.ndarray, drawn: "Variation") -> Tensor:
+        """(H, W) or (T, H, W) uint8 to (h, w) or (T, h, w) uint8."""
+        labels = np.full((*label_map.shape[:-2], *self.crop_hw), IGNORE_INDEX, np.uint8)
         for index in np.ndindex(label_map.shape[:-2]):
             # Pillow's nearest takes the source pixel under each target pixel's centre, where the bilinear
             # filter is centred too
-            label_patch = Image.fromarray(label_map[index]).resize(size, Image.Resampling.NEAREST, box)
-            labels[(*index, rows, columns)] = np.asarray(label_patch)[:, ::step]
-        return torch.from_numpy(out), torch.from_numpy(labels)
+            patch = Image.fromarray(label_map[index]).resize(drawn.size, Image.Resampling.NEAREST, drawn.box)
+            labels[(*index, *drawn.shown)] = np.asarray(patch)[:, :: drawn.step]
+        return torch.from_numpy(labels)
 
-    def _draw_colors(self, generator: np.random.Generator) -> "_Recolor | None":
+    def draw(self, hw: tuple[int, ...], generator: np.random.Generator) -> "Variation":
+        """Draws what is done to a sample of `hw` pixels."""
+        factor = math.exp(generator.uniform(math.log(self.scale[0]), math.log(self.scale[1])))
+        rows = _place(hw[0], factor, self.crop_hw[0], generator)
+        columns = _place(hw[1], factor, self.crop_hw[1], generator)
+        mirror = bool(generator.random() < self.flip)
+        if mirror:
+            shown, width = columns.shown, self.crop_hw[1]
+            columns = replace(columns, shown=slice(width - shown.stop, width - shown.start))
+        return Variation(rows, columns, mirror, self._draw_colors(generator))
+
+    def fill_of(self, num_channels: int) -> list[int]:
+        """The padding of each channel."""
+        return [*self.fill, *[EXTRA_FILL] * (num_channels - 3)]
+
+    def _draw_colors(self, generator: np.random.Generator) -> "Recolor | None":
         strengths = np.array([self.brightness, self.contrast, self.saturation, self.hue])
         drawn = generator.uniform(-strengths, strengths)
         order = generator.permutation(4)
         if not strengths.any():
             return None
         brightness, contrast, saturation, hue = drawn.tolist()
-        return _Recolor(1 + brightness, 1 + contrast, 1 + saturation, hue, tuple(order.tolist()))
+        return Recolor(1 + brightness, 1 + contrast, 1 + saturation, hue, tuple(order.tolist()))
 
 
-def _place(
-    length: int, factor: float, target: int, generator: np.random.Generator
-) -> tuple[slice, float, float]:
+@dataclass(frozen=True)
+class Span:
+    """Where one axis of a crop comes from.
+
+    Attributes:
+        shown: the part of the crop that shows picture; the rest is padding.
+        start, stop: the part of the source that is shown there, in source pixels, which need not be whole.
+    """
+
+    shown: slice
+    start: float
+    stop: float
+
+    @property
+    def size(self) -> int:
+        """How many pixels of the crop show picture."""
+        return self.shown.stop - self.shown.start
+
+
+def _place(length: int, factor: float, target: int, generator: np.random.Generator) -> Span:
     """Places a scaled axis and a crop of it at random, one within the other, whichever is longer.
 
     Args:
         length: of the source, in pixels.
         factor: of the scaling; the scaled length is rounded to whole pixels.
         target: the crop's length.
-
-    Returns:
-        where: the part of the target that shows picture; the rest is padding.
-        start, stop: the part of the source that is shown there, in source pixels, which need not be whole.
     """
     scaled = max(1, round(length * factor))
     offset = int(generator.integers(abs(scaled - target) + 1))
     if scaled <= target:
-        return slice(offset, offset + scaled), 0.0, float(length)
-    return slice(0, target), offset * length / scaled, (offset + target) * length / scaled
+        return Span(slice(offset, offset + scaled), 0.0, float(length))
+    return Span(slice(0, target), offset * length / scaled, (offset + target) * length / scaled)
 
 
 @dataclass(frozen=True)
-class _Recolor:
+class Variation:
+    """What was drawn for a sample.
+
+    Attributes:
+        rows, columns: which part of it is seen, and where in the crop.
+        mirror: left and right change places within that part.
+        recolor: what is done to its colours; None: nothing.
+    """
+
+    rows: Span
+    columns: Span
+    mirror: bool
+    recolor: "Recolor | None"
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(width, height) of what is seen, in the crop's pixels."""
+        return self.columns.size, self.rows.size
+
+    @property
+    def box(self) -> tuple[float, float, float, float]:
+        """Left, top, right, bottom of what is seen, in the source's pixels."""
+        return self.columns.start, self.rows.start, self.columns.stop, self.rows.stop
+
+    @property
+    def shown(self) -> tuple[slice, slice]:
+        """Where in the crop it is seen."""
+        return self.rows.shown, self.columns.shown
+
+    @property
+    def step(self) -> int:
+        """Of its columns, from left to right."""
+        return -1 if self.mirror else 1
+
+
+@dataclass(frozen=True)
+class Recolor:
     """Brightness, contrast, saturation and hue, in the given order of (0, 1, 2, 3).
 
     Each of the four is an affine map of (R, G, B), so all are one 3 x 4 matrix: the pixels are visited and
@@ -144,21 +206,26 @@ class _Recolor:
 
     def matrix(self, picture: Image.Image) -> tuple[float, ...]:
         """The twelve coefficients that Pillow's `convert` takes, row by row; the last column is added."""
-        mean = (
-            np.asarray(picture.reduce(8)).reshape(-1, 3).mean(0)
-        )  # near enough, and much faster than over all pixels
+        # near enough, and much faster than over all pixels
+        mean = np.asarray(picture.reduce(8)).reshape(-1, 3).mean(0)
+        linear, of_mean = self.parts()
+        return tuple(np.column_stack([linear, of_mean @ mean]).ravel().tolist())
+
+    def parts(self) -> tuple[np.ndarray, np.ndarray]:
+        """(3, 3) and (3, 3): a pixel becomes the first times itself and the second times the picture's mean colour."""
         steps = (
             self.brightness * np.eye(3),
             self.contrast * np.eye(3),
             self.saturation * np.eye(3) + (1 - self.saturation) * np.outer(np.ones(3), _GREY),
             _turn_about_grey(self.hue),
         )
-        linear, shift = np.eye(3), np.zeros(3)
+        linear, of_mean = np.eye(3), np.zeros((3, 3))
         for which in self.order:
-            grey = _GREY @ (linear @ mean + shift)
-            offset = (1 - self.contrast) * grey if which == 1 else 0.0
-            linear, shift = steps[which] @ linear, steps[which] @ shift + offset
-        return tuple(np.column_stack([linear, shift]).ravel().tolist())
+            grey = _GREY @ (linear + of_mean)
+            linear, of_mean = steps[which] @ linear, steps[which] @ of_mean
+            if which == 1:
+                of_mean = of_mean + (1 - self.contrast) * grey
+        return linear, of_mean
 
 
 def _turn_about_grey(turn: float) -> np.ndarray:

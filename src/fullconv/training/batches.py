@@ -35,4 +35,5 @@ def batches(run: Run, start: int, stop: int) -> Iterator[tuple[Tensor, Tensor, T
         run.world.size,
         pinned=run.device.type == "cuda",
         order=order_of(config, len(run.train_samples)),
+        varied_on=run.device if config.augmentation == "device" else None,
     )

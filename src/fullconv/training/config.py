@@ -50,6 +50,7 @@ class TrainConfig(FcnOptions):
         scale: pictures are resized by a random factor of this range.
         flip: the probability of mirroring left and right.
         jitter: how far brightness, contrast and saturation change; 0: not at all.
+        augmentation: "loader" resizes and recolours where pictures are read; "device" where the network is, for a GPU that waits.
         optimizer: "adamw" or "sgd".
         lr: the highest learning rate.
         head_lr_factor: that of the score layers is so many times higher.
@@ -73,6 +74,7 @@ class TrainConfig(FcnOptions):
         seed: of weights, order and augmentation.
         deterministic: torch's deterministic algorithms; GPUs need them for the same bits.
         device: "cpu", "cuda", "cuda:1", ...; "auto": a GPU if there is one.
+        compile: `torch.compile` of the network, for GPUs: its first step takes minutes, the others less than before.
         precision: "fp32" or "bf16" with autocast; "auto": bf16 where the processor multiplies it.
         sharding: "full" splits weights, gradients and optimiser over the processes (FSDP2).
         workers: processes that read pictures, for each process that trains.
@@ -111,6 +113,7 @@ class TrainConfig(FcnOptions):
     scale: tuple[float, float] = (0.5, 2.0)
     flip: float = Field(default=0.5, ge=0, le=1)
     jitter: float = Field(default=0.3, ge=0, le=1)
+    augmentation: Literal["loader", "device"] = "loader"
 
     optimizer: Literal["adamw", "sgd"] = "adamw"
     lr: float = Field(default=1e-3, gt=0)
@@ -136,6 +139,7 @@ class TrainConfig(FcnOptions):
     seed: int = Field(default=0, ge=0)
     deterministic: bool = False
     device: str = "auto"
+    compile: bool = False
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     sharding: Literal["none", "full"] = "none"
     workers: int = Field(default=2, ge=0)

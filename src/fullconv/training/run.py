@@ -200,6 +200,8 @@ def open_run(
     if not resume:
         take_folder(config, resume, world, held)
     shared, average = spread(model, trained, config, world)
+    if config.compile:
+        trained.compile()
     run = Run(
         config,
         dataset,

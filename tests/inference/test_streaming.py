@@ -20,7 +20,7 @@ MODELS = [
     ("fcn8s", "resnet10t"),
     ("fcn32s", "torchvision/mobilenet_v2"),
     ("fcn4s", "vgg11_bn"),
-    ("fcn16s", "resnetv2_50"),
+    ("fcn16s", "resnetv2_18"),
 ]
 
 
@@ -113,7 +113,7 @@ def test_a_segmenter_streams_what_does_not_fit(monkeypatch):
     [
         ("mobilenetv3_small_050", {}, "mean needs more than a few rows"),
         ("convnext_atto", {}, "permute needs more than a few rows"),
-        ("vgg11", {"upsampling": "learned"}, "only an FCN with fixed upsampling"),
+        ("resnet10t", {"upsampling": "learned"}, "only an FCN with fixed upsampling"),
     ],
 )
 def test_what_cannot_be_streamed(backbone, options, message):

@@ -69,7 +69,7 @@ def test_what_is_not_finite_ends_it(scenes, tmp_path, monkeypatch):
 
 @pytest.mark.slow
 def test_the_command_suggests_a_rate_and_draws_the_losses(capsys, scenes, tmp_path):
-    options = ["--model", "fcn16s", "--backbone", "mobilenetv3_small_050", "--backbone-weights", "none"]
+    options = ["--model", "fcn16s", "--backbone", "test_resnet", "--backbone-weights", "none"]
     options += ["--batch-size", 2, "--crop", "64x64", "--workers", 0, "--device", "cpu", "--find-lr"]
     code, out, err = call(capsys, "train", scenes, "--out", tmp_path / "run", *options, "--json")
     assert code == 0

@@ -12,7 +12,7 @@ from notebooks import notebook_of, printed_by, run_blocks, write_notebook
 
 COURSE = Path(__file__).parents[2] / "docs/course"
 LESSONS = sorted(COURSE.glob("[1-9]-*.md"))
-THAT_TRAIN = [page for page in LESSONS if page.stem in ("4-heat-map", "6-skips", "7-training", "8-any-size")]
+LONG = ("4-heat-map", "6-skips", "7-training", "8-any-size", "9-crf-and-papers")
 
 
 @pytest.mark.parametrize("page", LESSONS, ids=lambda page: page.stem)
@@ -80,10 +80,10 @@ def executed(pages: list[Path], folder: Path) -> list[tuple[Path, list[str]]]:
 @pytest.mark.parametrize(
     "pages",
     [
-        pytest.param([page for page in LESSONS if page not in THAT_TRAIN], marks=pytest.mark.slow),
-        pytest.param(THAT_TRAIN, marks=pytest.mark.long),
+        pytest.param([page for page in LESSONS if page.stem not in LONG], marks=pytest.mark.slow),
+        pytest.param([page for page in LESSONS if page.stem in LONG], marks=pytest.mark.long),
     ],
-    ids=["others", "that-train"],
+    ids=["short", "long"],
 )
 def test_notebooks_print_what_the_pages_say(pages, tmp_path):
     for page, printed in executed(pages, tmp_path):

@@ -33,12 +33,13 @@ def codes(diagnosis: Diagnosis, *severities: str) -> list[str]:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
         ("camvid", ["one-sequence", "sequence-shared"]),
         ("bag", ["mask-shared"]),
-        pytest.param(
+        (
             "voc2012-animals",
             [
                 "class-unlearnt",
@@ -48,7 +49,6 @@ def codes(diagnosis: Diagnosis, *severities: str) -> list[str]:
                 "fits-poorly",
                 "picture-grey",
             ],
-            marks=pytest.mark.long,
         ),
     ],
 )

@@ -78,19 +78,16 @@ def pick_precision(name: str, device: torch.device) -> Precision:
     return "bf16" if capabilities.get("amx_bf16") or capabilities.get("avx512_bf16") else "fp32"
 
 
-def precision_for(pictures: torch.Tensor, precision: Precision) -> Precision:
+def precision_for(width: int, device: torch.device, precision: Precision) -> Precision:
     """`precision`, but float32 for pictures on a CPU that are too narrow for its convolutions in bfloat16.
 
     oneDNN's strided convolutions with AMX give wrong numbers, and read memory that nobody wrote, where their output is one wide
     and some rows high: whatever is narrower than `NARROW` pixels comes to that in a network of stride 32.
 
-    Args:
-        pictures: (N, C, H, W).
-
-    >>> precision_for(torch.zeros(1, 3, 90, 2), "bf16"), precision_for(torch.zeros(1, 3, 2, 90), "bf16")
+    >>> precision_for(2, torch.device("cpu"), "bf16"), precision_for(90, torch.device("cpu"), "bf16")
     ('fp32', 'bf16')
     """
-    return "fp32" if pictures.device.type == "cpu" and pictures.shape[-1] < NARROW else precision
+    return "fp32" if device.type == "cpu" and width < NARROW else precision
 
 
 def autocast(device: torch.device, precision: Precision) -> torch.autocast:

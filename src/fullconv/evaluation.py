@@ -199,7 +199,7 @@ def picture_score_map(
         A map of K classes on `device`.
     """
     pictures = preprocessing.of_picture(picture, device)
-    with torch.inference_mode(), autocast(device, precision_for(pictures, precision)):
+    with torch.inference_mode(), autocast(device, precision_for(pictures.shape[-1], device, precision)):
         return score_maps_of(model, pictures)[0]
 
 

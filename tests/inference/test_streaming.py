@@ -102,10 +102,29 @@ def test_a_segmenter_streams_what_does_not_fit(monkeypatch):
     monkeypatch.setattr(tiler, "fits_whole", lambda *_: False)
     monkeypatch.setattr(tiler, "tile_side", lambda *_: 96)
     monkeypatch.setattr(tiler, "band_rows", lambda *_: 64)
-    assert segmenter.tiler.stream is not None
+    assert segmenter.tiler.stream(210) is not None
     got = segmenter.predict(picture)
     assert (got.logits - want.logits).abs().max() < 1e-4
     assert len(list(segmenter.tiler.parts(ArrayPixels(picture)))) > 3
+
+
+@pytest.mark.parametrize("width", [9, 40, 64])
+def test_narrow_pictures_are_right_in_bfloat16_too(monkeypatch, width):
+    """By themselves such convolutions are not, see `devices.precision_for`."""
+    torch.manual_seed(0)
+    model = fullconv.build_model("fcn8s", backbone="resnet18", num_classes=7).eval()
+    picture = noise(300, width)
+    with torch.inference_mode():
+        x = Preprocessing()(torch.from_numpy(picture).permute(2, 0, 1)[None])
+        want = score_maps_of(model.double(), x.double())[0].logits().float()
+    segmenter = fullconv.Segmenter(model.float(), precision="bf16", engine="torch")
+    monkeypatch.setattr(tiler, "fits_whole", lambda *_: False)
+    for rows in (32, 200):
+        monkeypatch.setattr(tiler, "band_rows", lambda *_, rows=rows: rows)
+        for size in (1000, 20_000, 300_000):
+            torch.full((size,), float("nan"))
+        got = segmenter.predict(picture)
+        torch.testing.assert_close(got.logits, want, atol=0.05 * float(want.abs().max()), rtol=0)
 
 
 @pytest.mark.parametrize(

@@ -99,8 +99,8 @@ def test_loaded_models_are_folded_and_streamed(tmp_path):
     for body in ("a library's", "RecordedBody"):
         segmenter = fullconv.load(tmp_path / "m", engine="torch")
         assert (type(segmenter.model.backbone.body).__name__ == "RecordedBody") is (body == "RecordedBody")
-        assert "batch_norm" not in {call.name for call in segmenter.engine.tape.calls}
-        assert segmenter.tiler.stream is not None
+        assert "batch_norm" not in {call.name for call in segmenter.engine.tape("fp32").calls}
+        assert segmenter.tiler.stream(91) is not None
 
 
 @pytest.mark.long

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from fullconv.devices import Precision
 from fullconv.errors import ConfigError, InputError
 from fullconv.inference import windows
 from fullconv.inference.augmentation import Augmented
@@ -21,6 +22,7 @@ from fullconv.inference.streaming import Feed, Stream
 from fullconv.inference.windows import Layout
 from fullconv.models.scoring import score_maps_of
 from fullconv.ops.score_map import ScoreMap
+from fullconv.ops.tape import Tape
 from fullconv.preprocessing import Preprocessing
 
 Tile = Literal["auto", "whole"] | int | tuple[int, int]
@@ -59,6 +61,7 @@ class Tiler:
         self.preprocessing = preprocessing
         self.tile = tile
         self.overlap = overlap
+        self.streams: dict[Precision, Stream | None] = {}
         if not isinstance(tile, str):
             Layout(self.sides(tile))  # says at once if the sides will not do
             if overlap == "exact":
@@ -68,8 +71,8 @@ class Tiler:
         """The score map of the whole picture."""
         if self.takes_whole(source.size_hw):
             return self.in_one_pass(source)
-        if self.stream is not None:
-            return self.stream.score_map(source, self.feed(source))
+        if (stream := self.stream(source.size_hw[1])) is not None:
+            return stream.score_map(source, self.feed(source))
         if self.is_exact:
             return joined(self.parts(source), source.size_hw)
         return windows.joined(self.parts(source))
@@ -93,8 +96,8 @@ class Tiler:
         height, width = source.size_hw
         if self.tile == "whole" or (self.tile == "auto" and height * width <= math.prod(self.window_hw)):
             yield Box(0, 0, height, width), self.in_one_pass(source)
-        elif self.stream is not None:
-            yield from self.stream.parts(source, self.feed(source), from_row)
+        elif (stream := self.stream(width)) is not None:
+            yield from stream.parts(source, self.feed(source), from_row)
         elif self.is_exact:
             yield from exact_tiles(
                 self.engine, source, self.preprocessing, self.core_hw, self.reach, from_row
@@ -116,20 +119,21 @@ class Tiler:
             return True
         return self.tile == "auto" and fits_whole(size_hw[0] * size_hw[1], self.per_pixel, self.engine.device)
 
-    @cached_property
-    def stream(self) -> Stream | None:
+    def stream(self, width: int) -> Stream | None:
         """The network for bands, where tiles are to be exact, their size is free, and the network can be streamed."""
         if self.tile != "auto" or self.overlap != "exact" or not isinstance(self.engine, TorchEngine):
             return None
-        try:
-            return Stream(self.model, self.engine.tape)
-        except InputError:
-            return None
+        precision = self.engine.precision_at(width)
+        if precision not in self.streams:
+            self.streams[precision] = stream_or_none(self.model, self.engine.tape(precision))
+        return self.streams[precision]
 
     def feed(self, source: PixelSource) -> Feed:
         """Bands that keep within their memory."""
-        band = band_rows(self.per_pixel, self.engine.device, source.size_hw[1])
-        return Feed(self.preprocessing, band, self.engine.device, DTYPES[self.engine.precision])
+        assert isinstance(self.engine, TorchEngine)
+        width = source.size_hw[1]
+        band = band_rows(self.per_pixel, self.engine.device, width)
+        return Feed(self.preprocessing, band, self.engine.device, DTYPES[self.engine.precision_at(width)])
 
     @cached_property
     def per_pixel(self) -> float:
@@ -202,3 +206,10 @@ def middle(score_map: ScoreMap, reach: Reach, beyond: int) -> Tensor:
     """The full-size scores of the window's innermost cell."""
     top, left = (halo + beyond for halo in reach.halo_hw)
     return score_map.logits(top, top + reach.multiple)[:, :, left : left + reach.multiple]
+
+
+def stream_or_none(model: nn.Module, tape: Tape | None) -> Stream | None:
+    try:
+        return Stream(model, tape)
+    except InputError:
+        return None

@@ -50,7 +50,10 @@ def training_step(run: Run, step: int, pictures: Tensor, labels: Tensor, lr: flo
     for index, (some_pictures, some_labels) in enumerate(parts):
         with unsynchronised(run.shared, index + 1 < len(parts)), run.world.as_one():
             seen = run.preprocessing(some_pictures, run.device)
-            with autocast(run.device, precision_for(seen, run.precision)), StridedDepthwise():
+            with (
+                autocast(run.device, precision_for(seen.shape[-1], run.device, run.precision)),
+                StridedDepthwise(),
+            ):
                 logits, truth = logits_and_labels(run, seen, some_labels)
             share = norms[index] / whole
             loss = heads_loss(run, logits[0], truth, share)

@@ -1,7 +1,5 @@
 """The network as torch runs it."""
 
-from functools import cached_property
-
 import torch
 from torch import Tensor, nn
 
@@ -33,27 +31,26 @@ class TorchEngine:
         self.model = model.eval().to(device, memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
         self.device = device
         self.precision: Precision = precision
+        self.tapes: dict[Precision, Tape | None] = {}
 
     def __call__(self, pictures: Tensor) -> list[ScoreMap]:
         pictures = pictures.to(self.device, memory_format=torch.channels_last)
-        precision = precision_for(pictures, self.precision)
+        precision = self.precision_at(pictures.shape[-1])
         with torch.inference_mode(), autocast(self.device, precision):
-            tape = self.convolutions if precision == self.precision else None
-            return score_maps_of(self.model, pictures, tape)
+            return score_maps_of(self.model, pictures, self.convolutions(precision))
 
-    @cached_property
-    def tape(self) -> Tape | None:
-        """Of an FCN's convolutions, as they are run; None where the network cannot be recorded."""
-        if not isinstance(self.model, FCN):
-            return None
-        try:
-            return tape_of(self.model, self.device, self.precision)
-        except InputError:
-            return None
+    def precision_at(self, width: int) -> Precision:
+        """In what pictures of `width` pixels are computed."""
+        return precision_for(width, self.device, self.precision)
 
-    @cached_property
-    def convolutions(self) -> ScoreMapsFunction | None:
-        tape, dtype = self.tape, DTYPES[self.precision]
+    def tape(self, precision: Precision) -> Tape | None:
+        """Of an FCN's convolutions, as they are run in `precision`; None where the network cannot be recorded."""
+        if precision not in self.tapes:
+            self.tapes[precision] = tape_or_none(self.model, self.device, precision)
+        return self.tapes[precision]
+
+    def convolutions(self, precision: Precision) -> ScoreMapsFunction | None:
+        tape, dtype = self.tape(precision), DTYPES[precision]
         if tape is None:
             return None
 
@@ -63,6 +60,15 @@ class TorchEngine:
                 return tape(pictures.to(dtype))
 
         return run
+
+
+def tape_or_none(model: nn.Module, device: torch.device, precision: Precision) -> Tape | None:
+    if not isinstance(model, FCN):
+        return None
+    try:
+        return tape_of(model, device, precision)
+    except InputError:
+        return None
 
 
 def tape_of(model: FCN, device: torch.device, precision: Precision) -> Tape:

@@ -14,7 +14,7 @@ from fullconv.cli import main
 
 SMALL = [
     "--backbone",
-    "mobilenetv3_small_050",
+    "test_resnet",
     "--backbone-weights",
     "none",
     "--epochs",

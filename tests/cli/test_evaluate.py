@@ -25,11 +25,9 @@ def scenes(tmp_path_factory) -> Path:
     )
 
 
-def save(
-    folder: Path, labels: LabelSet, heads: tuple[Head, ...], backbone: str = "mobilenetv3_small_050"
-) -> Path:
+def save(folder: Path, labels: LabelSet, heads: tuple[Head, ...]) -> Path:
     classes = labels.num_classes + sum(head.labels.num_classes for head in heads)
-    architecture = Architecture(model="fcn16s", backbone=backbone, num_classes=classes)
+    architecture = Architecture(model="fcn16s", backbone="test_resnet", num_classes=classes)
     state = architecture.build().state_dict()
     save_bundle(folder, state, architecture, labels, Preprocessing(), trained={}, metrics={}, heads=heads)
     return folder
@@ -83,7 +81,7 @@ def test_what_is_measured_is_what_predict_says_with_the_same_options(capsys, sce
 
 
 def test_other_engines_measure_the_same(capsys, scenes, tmp_path):
-    model = save(tmp_path / "model", open_dataset(scenes).labels, (), "test_resnet")
+    model = save(tmp_path / "model", open_dataset(scenes).labels, ())
     ours, theirs = (
         json.loads(
             call(capsys, "evaluate", model, scenes, "--precision", "fp32", "--engine", name, "--json")[1]

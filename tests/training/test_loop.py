@@ -134,28 +134,39 @@ def test_a_run_that_was_killed_goes_on_to_the_same_bits(scenes, tmp_path):
         "--epochs",
         "4",
     ]
-    options += ["--batch-size", "2", "--precision", "fp32", "--set", "save_minutes=0.001"]
+    options += [
+        "--batch-size",
+        "2",
+        "--precision",
+        "fp32",
+        "--set",
+        "save_minutes=0.001",
+        "--set",
+        "log_every=1",
+    ]
     command = [sys.executable, "-c", "from fullconv.cli import main; main()", "train", str(scenes), *options]
-    began = time.monotonic()
     subprocess.run([*command, "--out", tmp_path / "whole"], check=True, capture_output=True)
-    whole = time.monotonic() - began
-    out, kills = tmp_path / "broken", 0
-    for attempt in range(60):
+    out, kills, random = tmp_path / "broken", 0, np.random.default_rng(0)
+    for _ in range(60):
         resume = ["--resume"] if (out / "checkpoints" / "state.safetensors").exists() else []
-        if not resume and out.exists():
-            (out / "config.yaml").unlink(missing_ok=True)
+        until = steps_logged(out) + random.integers(4)
         process = subprocess.Popen(
             [*command, "--out", out, *resume], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
-        try:
-            if process.wait(timeout=whole * (0.85 + 0.04 * attempt)) == 0:
-                break
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-            kills += 1
-    assert kills >= 2
+        while process.poll() is None and steps_logged(out) <= until:
+            time.sleep(0.002)
+        time.sleep(random.uniform(0, 0.1))
+        process.kill()
+        if process.wait() == 0:
+            break
+        kills += 1
+    assert kills >= 3
     assert weights(out) == weights(tmp_path / "whole")
+
+
+def steps_logged(run: Path) -> int:
+    log = run / "log.jsonl"
+    return log.read_text().count('"kind": "step"') if log.exists() else 0
 
 
 def test_augmentation_on_the_device_goes_on_to_the_same_bits(scenes, finished, tmp_path):

@@ -55,7 +55,7 @@ def cut(picture: np.ndarray, labels: Tensor, variation: Variation, which: int) -
 
 def reach(span: Span, length: int) -> tuple[int, int]:
     """First and past last source pixel that a span's filter sees."""
-    support = max(1.0, (span.stop - span.start) / span.size)
+    support = max(1.0, span.ratio)
     return max(0, math.floor(span.start - support)), min(length, math.ceil(span.stop + support))
 
 
@@ -96,10 +96,9 @@ def resampling(span: Span, length: int, device: torch.device) -> Tensor:
     tensor([[3., 3., 1., 0.],
             [0., 1., 3., 3.]])
     """
-    ratio = (span.stop - span.start) / span.size
-    centres = span.start + (torch.arange(span.size, dtype=torch.float64, device=device) + 0.5) * ratio
+    centres = span.start + (torch.arange(span.size, dtype=torch.float64, device=device) + 0.5) * span.ratio
     pixels = torch.arange(length, dtype=torch.float64, device=device) + 0.5
-    weights = (1 - (pixels - centres[:, None]).abs() / max(1.0, ratio)).clamp(min=0)
+    weights = (1 - (pixels - centres[:, None]).abs() / max(1.0, span.ratio)).clamp(min=0)
     return (weights / weights.sum(1, keepdim=True)).float()
 
 

@@ -138,6 +138,11 @@ class Span:
         """How many pixels of the crop show picture."""
         return self.shown.stop - self.shown.start
 
+    @property
+    def ratio(self) -> float:
+        """Source pixels to one of the crop."""
+        return (self.stop - self.start) / self.size
+
 
 def _place(length: int, factor: float, target: int, generator: np.random.Generator) -> Span:
     """Places a scaled axis and a crop of it at random, one within the other, whichever is longer.
